@@ -89,21 +89,34 @@ def _rows(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]:
     if batch.num_columns == 0:
         yield from (failed(first + row, "no_text") for row in range(batch.num_rows))
         return
-    for number, row in enumerate(batch.to_pylist(), first):
+    for number, row in enumerate(_values(batch), first):
         text = look_up(row, spec.text)
-        if isinstance(text, (bytes, bytearray)):
-            text = _decoded(bytes(text))
-        if isinstance(text, str):
-            if len(text) > job.max_record_bytes:
-                yield failed(number, "too_long", text)
-            else:
-                yield Record(number, text, label(look_up(row, spec.id)), label(look_up(row, spec.url)))
-        else:
+        if isinstance(text, bytes):
+            try:
+                text = text.decode()
+            except UnicodeDecodeError:
+                yield failed(number, "bad_encoding", text)
+                continue
+        if not isinstance(text, str):
             yield failed(number, "no_text" if text is None else "bad_type", str(text))
+        elif 4 * len(text) > job.max_record_bytes and len(text.encode()) > job.max_record_bytes:
+            yield failed(number, "too_long", text)
+        else:
+            yield Record(number, text, label(look_up(row, spec.id)), label(look_up(row, spec.url)))
 
 
-def _decoded(text: bytes) -> Any:
+def _values(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows as dictionaries; where a column of strings is not all UTF-8, its values stay bytes."""
     try:
-        return text.decode()
+        rows: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError:
-        return text
+        columns = {
+            name: column.cast(pa.large_binary()) if _is_string(column.type) else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        }
+        rows = pa.RecordBatch.from_pydict(columns).to_pylist()
+    return rows
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))

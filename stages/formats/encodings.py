@@ -41,6 +41,8 @@ _LABELS: Final = {
 }
 _SAMPLE: Final = 1 << 17
 _CONTROLS: Final = bytes(set(range(32)) - {9, 10, 12, 13, 27})
+_LATIN2: Final = re.compile(rb"[a-z][\xb1\xb6\xbc]|[\xb1\xb6\xbc][a-z]")
+"""ą ś ź of ISO 8859-2 inside words; the same bytes are signs in cp1250."""
 _SINGLE_BYTE: Final = re.compile(r"(cp12|cp8|windows-|iso-?8859|koi8|mac|tis|latin)")
 
 
@@ -126,10 +128,10 @@ def _utf8(data: bytes) -> Decoded | None:
 
 
 def _mostly_utf8(data: bytes) -> Decoded | None:
-    """UTF-8 with a broken sequence among at least twenty good ones (a cut page, a pasted byte)."""
+    """UTF-8 with a broken sequence among ten good ones at most (a cut page, a pasted byte)."""
     found = _lenient(data, "utf-8")
     good = len(found.text) - len(found.text.encode("ascii", "ignore")) - found.replaced
-    return found if found.replaced * 20 <= good else None
+    return found if found.replaced * 10 <= good else None
 
 
 def _utf16(data: bytes) -> Decoded | None:
@@ -156,6 +158,7 @@ _EVERYDAY: Final = re.compile(
 _PUNCTUATION: Final = (
     "\u2010-\u2027\u3001-\u3011\u3014-\u3017\uff01-\uff0f\uff1a-\uff20\uff5b-\uff5e\u3000\u00b7"
 )
+_POINT: Final = re.compile(f"[{_PUNCTUATION}]")
 _LETTERS: Final = "\u3041-\u30fc\u3400-\u9fff\uac00-\ud7a3"
 _LONE: Final = re.compile(f"(?<![{_LETTERS}{_PUNCTUATION}])[{_LETTERS}](?![{_LETTERS}{_PUNCTUATION}])")
 
@@ -166,13 +169,13 @@ class _Level(NamedTuple):
     codec: str
     lead: tuple[int, int]
     trail: tuple[int, int]
-    extra: str = ""
+    kana: bool = False
 
 
 _LEVELS: Final = (
     _Level("cp949", (0xB0, 0xC8), (0xA1, 0xFE)),
-    _Level("euc_jp", (0xB0, 0xCF), (0xA1, 0xFE), "[\u3041-\u3096\u30a1-\u30fc]"),
-    _Level("cp932", (0x88, 0x98), (0x40, 0xFC), "[\u3041-\u3096\u30a1-\u30fc]"),
+    _Level("euc_jp", (0xB0, 0xCF), (0xA1, 0xFE), kana=True),
+    _Level("cp932", (0x88, 0x98), (0x40, 0xFC), kana=True),
     _Level("gb18030", (0xB0, 0xD7), (0xA1, 0xFE)),
     _Level("big5hkscs", (0xA4, 0xC6), (0x40, 0xFE)),
 )
@@ -187,7 +190,12 @@ def _everyday(level: _Level) -> frozenset[str]:
         for lead in range(level.lead[0], level.lead[1] + 1)
         for trail in range(level.trail[0], level.trail[1] + 1)
     )
-    return frozenset(pair for pair in pairs if len(pair) == 1 and ord(pair) > 127)
+    found = {pair for pair in pairs if len(pair) == 1 and ord(pair) > 127}
+    if level.kana:
+        found |= {chr(code) for code in (*range(0x3041, 0x3097), *range(0x30A1, 0x30FD))}
+    if level.codec == "gb18030":  # it also holds the traditional forms, outside of GB 2312
+        found |= _everyday(_LEVELS[-1])
+    return frozenset(found)
 
 
 def detect_legacy(data: bytes) -> str:
@@ -209,6 +217,8 @@ def detect_legacy(data: bytes) -> str:
     if best:
         return best
     guess = codec(detect_encoding(sample) or "") or ""
+    if guess == "cp1250" and _LATIN2.search(sample) and not re.search(rb"[\x80-\x9f]", sample):
+        return "iso8859-2"
     return guess if _SINGLE_BYTE.match(guess) else "cp1252"
 
 
@@ -216,6 +226,5 @@ def _share(text: str, level: _Level) -> float:
     beyond = Counter(re.sub("[\x00-\x7f]+", "", text))
     total = beyond.total()
     letters = _everyday(level)
-    usual = re.compile(f"[{_PUNCTUATION}]|{level.extra}" if level.extra else f"[{_PUNCTUATION}]")
-    good = sum(count for one, count in beyond.items() if one in letters or usual.match(one))
+    good = sum(count for one, count in beyond.items() if one in letters or _POINT.match(one))
     return (good - len(_LONE.findall(text))) / total if total else 0.0

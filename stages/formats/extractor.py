@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-SECONDS: Final = 20
+SECONDS: Final = 10
 """CPU seconds that a page may take."""
 
 MEMORY: Final = 3 << 30
@@ -30,10 +30,15 @@ _FAILED: Final = -1
 
 
 class Extractor:
-    """Turns pages into text in a child process; use it as a context."""
+    """Turns pages into text in a child process; use it as a context.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    Args:
+        name: `resiliparse` or `trafilatura`.
+        seconds: CPU seconds that a page may take.
+    """
+
+    def __init__(self, name: str, seconds: int = SECONDS) -> None:
+        self._arguments = [name, str(seconds)]
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -72,7 +77,7 @@ class Extractor:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._child = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__)), self._name],
+            [sys.executable, "-P", str(Path(__file__)), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -107,10 +112,10 @@ def main() -> None:
     """Answers pages until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    extract = _function(sys.argv[1])
+    extract, seconds = _function(sys.argv[1]), float(sys.argv[2])
     out = sys.stdout.buffer
     while (frame := _receive(sys.stdin.buffer)) is not None:
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)  # not caught: SIGPROF ends the process
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # not caught: SIGPROF ends the process
         try:
             data = extract(frame[1].decode()).encode("utf-8", "replace")
         except Exception:  # noqa: BLE001 - whatever a page does to the extractor costs this page

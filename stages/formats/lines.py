@@ -173,6 +173,8 @@ def from_object(
 
 def label(value: Any) -> str | None:
     """An id or address as a string; null for what is neither text nor number."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, (int, float)) else None

@@ -88,7 +88,10 @@ class _Codec(NamedTuple):
 _CODECS: Final[tuple[_Codec, ...]] = (
     _Codec(re.compile(rb"\x1f\x8b\x08[\x00-\x1f]", re.DOTALL), _Gzip),
     _Codec(re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), zstd.ZstdDecompressor),
-    _Codec(re.compile(rb"BZh[1-9]\x31\x41\x59\x26\x53\x59", re.DOTALL), bz2.BZ2Decompressor),
+    _Codec(
+        re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)", re.DOTALL),
+        bz2.BZ2Decompressor,
+    ),
     _Codec(re.compile(rb"\xfd7zXZ\x00", re.DOTALL), lambda: lzma.LZMADecompressor(memlimit=512 << 20)),
 )
 _ERRORS: Final = (zlib.error, zstd.ZstdError, lzma.LZMAError, OSError, ValueError, EOFError)
