@@ -20,6 +20,7 @@ from pydantic import Field, PositiveInt, model_validator
 from stages.base import InputFile, Share, Slice, Source
 from stages.formats import columnar, delimited, html, lines, plain, rows, warc
 from stages.formats.discover import REFUSED
+from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
 from stages.formats.rows import Job, Record, failed
 from stages.formats.spec import SourceSpec, format_of, kind_of_name
@@ -104,7 +105,8 @@ class Load(Source):
         with open_regular(file.path) as opened:
             head = opened.read(4096)
             format_ = None if compressed(head) else format_of(spec, file.name, head)
-            if format_ == "jsonl" and file.lines and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            wide = stream_encoding(head, spec.encoding or "utf-8").startswith(("utf-16", "utf-32"))
+            if format_ == "jsonl" and file.lines and not wide:
                 starts = range(0, file.size, self.part_bytes)
                 return [
                     _slice([file], start, min(start + self.part_bytes, file.size), feeds)

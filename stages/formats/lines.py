@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
+from stages.formats.encodings import stream_encoding, transcoded
 from stages.formats.rows import Job, Record, failed
 from stages.formats.spec import SourceSpec
 from stages.formats.streams import BLOCK, Block, Damage
@@ -67,7 +69,16 @@ def lines(stream: Iterator[Block], limit: int, offset: int = 0) -> Iterator[Line
 
 
 def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record]:
-    """The records of a whole file; a record's number is its line, blank lines counted."""
+    """The records of a whole file; a record's number is its line, blank lines counted.
+
+    UTF-16 and UTF-32 are read as a whole; any other encoding line by line, where a line is not UTF-8.
+    """
+    first = next(stream, b"")
+    wide = "utf-8" if isinstance(first, Damage) else stream_encoding(first, job.spec.encoding or "utf-8")
+    if isinstance(first, bytes) and wide.startswith(("utf-16", "utf-32")):
+        stream = transcoded(first, stream, wide)
+    else:
+        stream = chain([first], stream)
     yield from _records(lines(stream, job.max_record_bytes), job, 0)
 
 

@@ -96,6 +96,15 @@ def test_lines_in_another_encoding_are_read_when_the_recipe_names_it(load_file: 
     assert load_file("a.jsonl", content).reasons == ["bad_encoding", None]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le"])
+def test_wide_encodings_are_read_whole(load_file: Load, encoding: str) -> None:
+    """By their mark or by the recipe's word; such files are not cut into ranges."""
+    content = ('{"text": "中文"}\n' * 50).encode(encoding)
+    named = None if encoding in {"utf-16", "utf-32"} else encoding
+    found = load_file("a.jsonl", content, encoding=named, stage={"part_bytes": 100})
+    assert found.texts == ["中文"] * 50
+
+
 def test_nested_fields_are_found(load_file: Load) -> None:
     """`a.b` is the key itself if there is one, else the way into an object."""
     content = b'{"doc": {"body": "in", "n": 1}}\n{"doc.body": "flat"}\n{"doc": "no object"}\n'
