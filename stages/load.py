@@ -22,7 +22,7 @@ from stages.formats import columnar, delimited, html, lines, plain, rows, warc
 from stages.formats.discover import REFUSED
 from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
-from stages.formats.rows import Job, Record, failed
+from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.spec import SourceSpec, format_of, kind_of_name
 from stages.formats.streams import Block, Damage, NotRegularError, blocks, compressed, open_regular
 
@@ -160,7 +160,7 @@ def _slice(files: list[InputFile], start: int = 0, stop: int = -1, first: int = 
     return Slice(f"{last.source}-{_hash(last)}-{start:06d}", last.source, tuple(files), start, stop, first)
 
 
-def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record]:
+def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record | Good]:
     """The records of one file; nothing but regular files inside the root is opened."""
     if file.sha256 in REFUSED:
         yield failed(0, file.sha256, file.name)
@@ -174,7 +174,9 @@ def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> I
         yield from _read(opened, file.name, piece, job, extractor)
 
 
-def _read(opened: BinaryIO, name: str, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record]:
+def _read(
+    opened: BinaryIO, name: str, piece: Slice, job: Job, extractor: Extractor
+) -> Iterator[Record | Good]:
     """The records of an open file, by its format."""
     head = opened.read(4096)
     opened.seek(0)

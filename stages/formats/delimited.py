@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator
 
 from stages.formats.encodings import ESCAPED, stream_encoding, transcoded
-from stages.formats.lines import from_object, lines
+from stages.formats.lines import from_object, runs
 from stages.formats.rows import Job, Record, failed
 from stages.formats.streams import Block, Damage
 
@@ -59,15 +59,17 @@ class _Feed:
     """Decoded lines of a stream, until it ends or breaks; `offset` is where the next line begins."""
 
     def __init__(self, stream: Iterator[Block], limit: int) -> None:
-        self._lines = lines(stream, limit)
+        self._runs = runs(stream, limit)
         self.offset = 0
         self.damage: Damage | None = None
 
     def __iter__(self) -> Iterator[str]:
         """Lines with their ends; of one that is too long, so much that the parser finds it so."""
-        for offset, content, trouble in self._lines:
+        for offset, contents, trouble in self._runs:
             if trouble and trouble.reason != "too_long":
                 self.damage = trouble
                 return
-            self.offset = offset + len(content) + 1
-            yield content.decode("utf-8", "surrogateescape") + "\n"
+            self.offset = offset
+            for content in contents:
+                self.offset += len(content) + 1
+                yield content.decode("utf-8", "surrogateescape") + "\n"
