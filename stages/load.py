@@ -106,7 +106,7 @@ class Load(Source):
             head = opened.read(4096)
             format_ = None if compressed(head) else format_of(spec, file.name, head)
             wide = stream_encoding(head, spec.encoding or "utf-8").startswith(("utf-16", "utf-32"))
-            if format_ == "jsonl" and file.lines and not wide:
+            if format_ == "jsonl" and file.lines and not wide and not lines.is_array(head):
                 starts = range(0, file.size, self.part_bytes)
                 return [
                     _slice([file], start, min(start + self.part_bytes, file.size), feeds)
