@@ -140,7 +140,10 @@ class Stage(BaseModel):
     guards: ClassVar[frozenset[str]] = frozenset({"max_drop"})
 
     max_drop: Share | dict[str, Share] = 0.95
-    """Largest share of a source's documents that this stage may drop before the run stops (exit 3); one number, or a number by source."""
+    """Largest share of a source's documents that this stage may drop before the run stops (exit 3).
+
+    One number, or a number by source.
+    """
 
     _files: dict[str, tuple[Path, ...]] = PrivateAttr(default_factory=dict)
 
@@ -156,7 +159,9 @@ class Stage(BaseModel):
     def located(self, files: Mapping[str, Sequence[Path]]) -> Self:
         """A copy that knows where the files of `files()` and the artifacts of `uses` lie."""
         copy = self.model_copy()
-        copy._files = {label: tuple(Path(path) for path in paths) for label, paths in files.items()}
+        copy._files = {  # noqa: SLF001 - its own copy
+            label: tuple(Path(path) for path in paths) for label, paths in files.items()
+        }
         return copy
 
     def paths(self, label: str) -> tuple[Path, ...]:
@@ -243,7 +248,7 @@ class Shuffle(Stage):
 
     @abstractmethod
     def route(self, rows: pa.Table) -> tuple[pa.Table, Mapping[str, int]]:
-        """Rows for the shards with `bucket` (uint16) and `weight` (int64, what fills a group), and tallies."""
+        """Rows for the shards, with `bucket` (uint16) and `weight` (int64, fills a group), and tallies."""
 
     @abstractmethod
     def groups(self, weights: Mapping[int, int]) -> Mapping[str, tuple[int, ...]]:
