@@ -29,10 +29,12 @@ class Lines:
         for override in self.overridden:
             if dotted == override or dotted.startswith(override + "."):
                 return f"--set {override}"
-        line, node = 1, self.tree
+        line = 1
+        node: Any = self.tree
         for key in keys:
             try:
-                place = node.lc.key(key) if isinstance(node, Mapping) else node.lc.item(key)
+                marks = node.lc
+                place = marks.key(key) if isinstance(node, Mapping) else marks.item(key)
                 line, node = place[0] + 1, node[key]
             except (KeyError, AttributeError, IndexError, TypeError):
                 break
@@ -72,7 +74,7 @@ def _known_keys(kind: type[Stage], place: Sequence[Any]) -> list[str]:
     definitions = schema.get("$defs", {})
     nodes = [schema]
     for key in place:
-        inner = []
+        inner: list[Any] = []
         for node in _expanded(nodes, definitions):
             if isinstance(key, int):
                 inner += [node["items"]] if "items" in node else node.get("prefixItems", [])

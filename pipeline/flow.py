@@ -31,7 +31,7 @@ from stages.base import Global, Local, Shuffle, Source, Stage
 DECIDED_TOGETHER: Final = 2_000_000  # findings a task of `decide` may hold: about 100 MB of band keys
 
 
-class Waiting(Exception):  # noqa: N818 - not an error: the plan's way to say "from here on there is work"
+class Waiting(Exception):
     """A step has results to make, and there is no executor to make them."""
 
     def __init__(self, stage: str, step: str, total: int, states: Mapping[str, int]) -> None:

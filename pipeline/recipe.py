@@ -72,7 +72,7 @@ class Recipe:
 def matching(base: Path, pattern: str) -> list[Path]:
     """The regular files that a path or glob names, relative to `base`, sorted."""
     absolute = str(base / Path(pattern).expanduser())
-    found = sorted(glob(absolute, recursive=True)) if has_magic(pattern) else [absolute]
+    found = sorted(glob(absolute, recursive=True)) if has_magic(pattern) else [absolute]  # noqa: PTH207 - absolute
     return [Path(name) for name in found if Path(name).is_file()]
 
 
@@ -92,15 +92,14 @@ def read(path: Path, settings: Sequence[str] = (), work: Path | None = None) -> 
     lines = Lines(path, tree, overridden)
     complaints: list[str] = []
     words = stage_names()
-    for key in tree:
-        if key not in words and key not in RUN_KEYS:
-            complaints.append(f"{lines.at(key)}: unknown key {key!r}{nearest(str(key), [*words, *RUN_KEYS])}")
-    for key, kind in RUN_KEYS.items():
+    complaints += [
+        f"{lines.at(key)}: unknown key {key!r}{nearest(str(key), [*words, *RUN_KEYS])}"
+        for key in tree
+        if key not in words and key not in RUN_KEYS
+    ]
+    for key, (kinds, expected) in RUN_KEYS.items():
         value = tree.get(key)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            expected = (
-                "a number" if key == "max_drop" else {str: "text", int: "a whole number"}.get(kind, "keys")
-            )  # type: ignore[call-overload]
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
             complaints.append(f"{lines.at(key)}: {key}: expected {expected}, found {value!r}")
     name = tree.get("name") or path.stem
     if isinstance(name, str) and not _NAME.fullmatch(name):

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
-from pipeline.recipe import nearest
 from pipeline.store import write_json
 
 

@@ -142,12 +142,11 @@ def _read(stage: Source, task: Task, started: float) -> Marker:
     rows = 0
     for table in stage.read(Slice(**{**piece, "files": files})):
         reasons = view_column(table, "reason")
-        table = table.append_column("alive", reasons.is_null())
         kept = [*stage.writes, "reason", "alive"]
         name = f"{Path(task['out']).name}.{len(parts):04d}"
         tallies = json.loads((table.schema.metadata or {}).get(b"tallies", b"{}"))
         ledger = _ledger(table.select(["source", "bytes"]), reasons, "quarantined")
-        plain = table.select(kept).replace_schema_metadata(None)
+        plain = table.append_column("alive", reasons.is_null()).select(kept).replace_schema_metadata(None)
         out = str(Path(task["out"]).with_name(name))
         _publish_rows(task, out, plain, ledger, {"tallies": tallies, **_cost(started)})
         started = time.perf_counter()
