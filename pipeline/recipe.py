@@ -219,6 +219,21 @@ def _stages(tree: Any, words: list[str], lines: Lines, complaints: list[str]) ->
     return stages
 
 
+def trainer_config(settings: Sequence[str]) -> Mapping[str, Any]:
+    """The trainer's configuration from `--set` alone, for shards without a recipe.
+
+    Raises:
+        RecipeError: a key or value that the trainer does not know.
+    """
+    tree: dict[str, Any] = {"train": {}}
+    dotted = [_override(tree, setting) for setting in settings]
+    complaints: list[str] = []
+    config = _train(tree, Lines(Path("train"), tree, dotted), complaints)
+    if complaints or config is None:
+        raise RecipeError(complaints)
+    return config
+
+
 def _train(tree: Any, lines: Lines, complaints: list[str]) -> Mapping[str, Any] | None:
     """The trainer's configuration, checked by the trainer itself in a process of its own."""
     if "train" not in tree:
