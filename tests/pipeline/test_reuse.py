@@ -118,7 +118,7 @@ def test_one_flipped_byte_is_noticed_and_made_again(path: Path, stage: str, kind
     """The damaged result alone is recomputed, to the same bytes."""
     folder = path.parent / "work" / "store" / stage
     suffixes = {".json"} if kind == "marker" else {".parquet", ".arrow"}
-    target = sorted(p for p in folder.rglob("*") if p.suffix in suffixes and "packed" not in p.parts)[0]
+    target = min(p for p in folder.rglob("*") if p.suffix in suffixes and "packed" not in p.parts)
     whole = target.read_bytes()
     target.write_bytes(
         whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 4]) + whole[len(whole) // 2 + 1 :]
