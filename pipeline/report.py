@@ -1,2 +1,0 @@
-def write(recipe, run):
-    (run.path / "report.json").write_text("{}")
