@@ -123,7 +123,9 @@ class Stored:
             taken = column.take(pa.array([row - int(self.bounds[part]) for row in wanted]))
             if most is not None:
                 taken = pc.utf8_slice_codeunits(taken, 0, most)
-            return {row: text for row, text in zip(wanted, taken.to_pylist(), strict=True) if text is not None}
+            return {
+                row: text for row, text in zip(wanted, taken.to_pylist(), strict=True) if text is not None
+            }
 
         found: dict[int, str] = {}
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -3,7 +3,6 @@
     counts.py     documents, bytes and tokens by stage, source, language and reason
     outcomes.py   mixture, contamination, packing, training: what came of the run
     samples.py    excerpts of what was dropped, and of what it duplicates
-    plain.py      corpus text made harmless for a page
     charts.py     numbers become paths of SVG
     page.html     the page, without scripts; macros.html draws what it repeats
 
@@ -17,8 +16,9 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline import plain
 from pipeline.recipe import Recipe
-from pipeline.report import charts, counts, outcomes, plain, samples
+from pipeline.report import charts, counts, outcomes, samples
 from pipeline.runs import Run
 from pipeline.store import write_json, writing
 from pipeline.stored import Stored

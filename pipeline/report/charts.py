@@ -42,7 +42,9 @@ class Axes:
         return round(HEIGHT - _BOTTOM - share * (HEIGHT - _BOTTOM - _TOP), 1)
 
 
-def axes(left: float, right: float, low: float, high: float, across: Sequence[tuple[float, str]] = ()) -> Axes:
+def axes(
+    left: float, right: float, low: float, high: float, across: Sequence[tuple[float, str]] = ()
+) -> Axes:
     """A frame with marks at round numbers; `across` names the marks below where they are not numbers."""
     frame = Axes(left, right, low, high, (), ())
     below = across or [(value, label(value)) for value in rounds(left, right, 6)]
@@ -84,9 +86,7 @@ def curve(points: Sequence[Sequence[float]], frame: Axes) -> str:
     """The path of a curve; of many points every so manieth, the last one always."""
     step = max(1, math.ceil(len(points) / POINTS))
     chosen = [*points[:-1:step], points[-1]] if points else []
-    return "".join(
-        f"{'L' if place else 'M'}{frame.x(x)} {frame.y(y)}" for place, (x, y) in enumerate(chosen)
-    )
+    return "".join(f"{'L' if place else 'M'}{frame.x(x)} {frame.y(y)}" for place, (x, y) in enumerate(chosen))
 
 
 def loss_axes(*curves: Sequence[Sequence[float]]) -> Axes:
@@ -102,4 +102,10 @@ def length_axes(*histograms: Sequence[int]) -> Axes:
     """A frame for documents by length in powers of two."""
     bins = max((len(counts) for counts in histograms), default=1) or 1
     top = max((max(counts, default=1) for counts in histograms), default=1)
-    return axes(0, bins, 0, top, [(float(i), label(2**i) if i < 10 else label(round(2**i, -2))) for i in range(0, bins + 1, 2)])
+    return axes(
+        0,
+        bins,
+        0,
+        top,
+        [(float(i), label(2**i) if i < 10 else label(round(2**i, -2))) for i in range(0, bins + 1, 2)],
+    )

@@ -162,7 +162,9 @@ def training(folder: Path) -> dict[str, Any]:
     return {
         "loss": [[line["step"], line["loss"]] for line in lines if line.get("loss") is not None],
         "validation": [
-            [line["step"], line["eval"]["loss"]] for line in lines if line.get("eval", {}).get("loss") is not None
+            [line["step"], line["eval"]["loss"]]
+            for line in lines
+            if line.get("eval", {}).get("loss") is not None
         ],
         "summary": json.loads(summary.read_bytes()) if summary.is_file() else {},
     }
@@ -177,7 +179,9 @@ def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
         else (False, f"the ledger does not add up in {len(broken)} places")
     ]
     bad = found["documents"].get("quarantined", 0)
-    said.append((None if bad else True, f"{bad:,} records quarantined" if bad else "every record could be read"))
+    said.append(
+        (None if bad else True, f"{bad:,} records quarantined" if bad else "every record could be read")
+    )
     if found["contamination"]:
         left = sum(row["documents"] - row["dropped"] for row in found["contamination"])
         dropped = sum(row["dropped"] for row in found["contamination"])
@@ -186,7 +190,12 @@ def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
     off = [row for row in found["mixture"] if row["target_share"] is not None]
     if off:
         worst = max(abs((row["realised_share"] or 0) - row["target_share"]) for row in off)
-        said.append((worst <= 0.01, f"the mixture is within {max(worst, 0.0005):.1%} of its target".replace("%", " %")))
+        said.append(
+            (
+                worst <= 0.01,
+                f"the mixture is within {max(worst, 0.0005):.1%} of its target".replace("%", " %"),
+            )
+        )
     if found["packing"]:
         fill = found["packing"]["fill"]
         said.append((None, f"rows are {fill or 0:.1%} full".replace("%", " %")))

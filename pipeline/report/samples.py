@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
-from pipeline.report.plain import clip
+from pipeline.plain import clip
 from pipeline.stored import Stored, reason_sentence, rows_of
 
 EXAMPLES: Final = 3  # per reason
@@ -63,7 +63,8 @@ def _fill(stored: Stored, table: Any, found: list[dict[str, Any]]) -> None:
     """Adds `examples`; all texts of a part are read at once."""
     rows = rows_of(table, [doc for entry in found for doc in entry["ids"]])
     examples = {
-        doc: table.slice(row, 1).to_pylist()[0] | {"row": row, "survivor_text": None} for doc, row in rows.items()
+        doc: table.slice(row, 1).to_pylist()[0] | {"row": row, "survivor_text": None}
+        for doc, row in rows.items()
     }
     survivors = rows_of(table, sorted({e["duplicate_of"] for e in examples.values() if e["duplicate_of"]}))
     texts = stored.texts([*rows.values(), *survivors.values()], most=CHARS + 1)
