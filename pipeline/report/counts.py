@@ -33,20 +33,18 @@ def funnel(stages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     known = next((s for s in stages if s["tokens"] and s["bytes"]), None)
     rate = known["tokens"] / known["bytes"] if known else None
     steps = []
-    if stages:
-        steps.append({"stage": "read", "documents": stages[0]["in"], "bytes": None, "tokens": None})
     for stage in stages:
-        tokens = stage["tokens"]
-        estimate = rate is not None and tokens is None
+        estimate = rate is not None and stage["tokens"] is None
         steps.append(
             {
                 "stage": stage["stage"],
                 "documents": stage["alive"],
+                "lost": stage["in"] - stage["alive"],
                 "bytes": stage["bytes"],
-                "tokens": round(stage["bytes"] * rate) if estimate and rate is not None else tokens,
+                "tokens": round(stage["bytes"] * rate) if estimate and rate is not None else stage["tokens"],
+                "tokens_estimated": estimate,
             }
         )
-        steps[-1]["tokens_estimated"] = estimate
     return steps
 
 
@@ -130,6 +128,9 @@ class Documents:
                 continue
             group["kept"] = row["documents_sum"]
             group |= {name: row[f"{name}_sum"] for name in _SUMMED[1:]}
+        if self.table.column("tokens").null_count == self.table.num_rows:  # nothing was tokenised
+            for group in groups.values():
+                group |= {"tokens": None, "repeated": None}
         total = sum(group["repeated"] or 0 for group in groups.values())
         for group in groups.values():
             group["dropped"] = dict(sorted(group["dropped"].items()))
