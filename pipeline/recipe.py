@@ -294,7 +294,9 @@ def _files(stages: Sequence[Stage], base: Path, lines: Lines) -> list[str]:
             found, wrong = stage.discover(base)
             for file in found:
                 sizes[file.source] = sizes.get(file.source, 0) + file.most_text
-            complaints += [f"{lines.at(word, *place)}: {message}" for place, message in wrong]
+            for place, message in wrong:
+                near = _near_file(base, str(_value_at(stage, place)))
+                complaints.append(f"{lines.at(word, *place)}: {message}{near}")
         for label, patterns in stage.files().items():
             for pattern in patterns:
                 if not matching(base, pattern):
@@ -304,6 +306,13 @@ def _files(stages: Sequence[Stage], base: Path, lines: Lines) -> list[str]:
                     )
         complaints += [f"{lines.at(word, *place)}: {message}" for place, message in stage.check(sizes)]
     return complaints
+
+
+def _value_at(stage: Stage, place: Sequence[str | int]) -> Any:
+    value: Any = stage.model_dump(mode="json")
+    for key in place:
+        value = value[key]
+    return value
 
 
 def _near_file(base: Path, pattern: str) -> str:

@@ -1,0 +1,2 @@
+def write(recipe, run):
+    (run.path / "report.json").write_text("{}")
