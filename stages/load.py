@@ -12,14 +12,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import Field, PositiveInt, model_validator
 
-from stages.base import InputFile, Share, Slice, Source
-from stages.formats import columnar, delimited, html, lines, plain, rows, warc
-from stages.formats.discover import REFUSED
+from stages.base import Found, InputFile, Share, Slice, Source
+from stages.formats import columnar, delimited, discover, html, lines, plain, rows, warc
 from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
 from stages.formats.rows import Good, Job, Record, failed
@@ -28,6 +28,9 @@ from stages.formats.streams import Block, Damage, NotRegularError, blocks, compr
 
 _OPENING = 4096
 """What opening a file costs, as bytes of reading."""
+
+_SPARED = 64 << 20
+"""Bytes that any compressed file may expand to."""
 
 _EXPANSION = 4
 """Bytes that a byte of a compressed file is taken for."""
@@ -66,6 +69,39 @@ class Load(Source):
     def spec(self, source: str) -> SourceSpec:
         """The source of this name."""
         return next(spec for spec in self.sources if spec.name == source)
+
+    def source_names(self) -> tuple[str, ...]:
+        """The sources in the order of the recipe, which is their order of priority."""
+        return tuple(spec.name for spec in self.sources)
+
+    def discover(self, base: Path) -> tuple[list[Found], list[tuple[tuple[str | int, ...], str]]]:
+        """The files of all sources; a pattern that matches nothing is a complaint."""
+        found: list[Found] = []
+        wrong: list[tuple[tuple[str | int, ...], str]] = []
+        for number, spec in enumerate(self.sources):
+            try:
+                for name, path, refused in discover.discover(spec, base):
+                    most = 0 if refused else self._most_text(path)
+                    found.append(Found(spec.name, name, path, most, refused))
+            except discover.NoFilesError as error:
+                wrong.append((("sources", number, "paths", error.place), str(error)))
+        return found, wrong
+
+    def _most_text(self, path: Path) -> int:
+        """Bytes of text that a file can hold: what packs it, or a narrow encoding, bounds the growth."""
+        size, kind = path.stat().st_size, kind_of_name(path.name)
+        packed = kind.compressed or kind.format in {"parquet", "arrow"}
+        return max(_SPARED, size * self.max_ratio) if packed else size * 2
+
+    def digest(self, found: Found) -> InputFile:
+        """Size, digest and line counts of a file, in one pass."""
+        return discover.examine(
+            discover.Found(found.name, found.path, found.refused), found.source, self.part_bytes
+        )
+
+    def for_slice(self, piece: Slice) -> Self:
+        """This stage with one source."""
+        return self.model_copy(update={"sources": (self.spec(piece.source),)})
 
     def slice_identity(self, piece: Slice) -> dict[str, Any]:
         """The parameters that decide what a slice becomes: its own source's, not where the files lie."""
@@ -162,7 +198,7 @@ def _slice(files: list[InputFile], start: int = 0, stop: int = -1, first: int = 
 
 def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record | Good]:
     """The records of one file; nothing but regular files inside the root is opened."""
-    if file.sha256 in REFUSED:
+    if file.sha256 in discover.REFUSED:
         yield failed(0, file.sha256, file.name)
         return
     try:

@@ -24,7 +24,11 @@ REFUSED: Final = frozenset({"outside_root", "not_regular"})
 
 
 class NoFilesError(ValueError):
-    """A pattern of a source matches nothing."""
+    """A pattern of a source matches nothing; `place` is its position among the source's paths."""
+
+    def __init__(self, message: str, place: int) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class Found(NamedTuple):
@@ -70,7 +74,8 @@ def discover(spec: SourceSpec, base: Path) -> list[Found]:
         if not known and len(files) == before:
             raise NoFilesError(
                 f"source {spec.name!r}: nothing matches {written!r} (looked at {pattern}); "
-                "paths are relative to the recipe, directories are searched for known extensions"
+                "paths are relative to the recipe, directories are searched for known extensions",
+                spec.paths.index(written),
             )
     return [files[name] for name in sorted(files)]
 

@@ -28,11 +28,11 @@ WRITES: Final[dict[str, pa.DataType]] = {
     "url": pa.string(),
     "text": pa.large_string(),
     "bytes": pa.int64(),
+    "excerpt": pa.string(),
+    "offset": pa.int64(),
 }
 
-SCHEMA: Final = pa.schema(
-    [*WRITES.items(), ("reason", pa.string()), ("excerpt", pa.string()), ("offset", pa.int64())]
-)
+SCHEMA: Final = pa.schema([*WRITES.items(), ("reason", pa.string())])
 
 REASONS: Final[dict[str, str]] = {
     "bad_json": "The line is not JSON.",
@@ -114,7 +114,7 @@ def tables(
     batches: list[pa.RecordBatch] = []
     held = made = 0
     for name, records in files:
-        for batch in _batches(source, name, records):
+        for batch in _batches(source, name, records, min(part_bytes, _CHUNK_CHARS)):
             batches.append(batch)
             held += pc.sum(batch.column("bytes")).as_py() or 0
             if held >= part_bytes:
@@ -131,8 +131,10 @@ def _table(batches: list[pa.RecordBatch], tallies: Counter[str]) -> pa.Table:
     return table.replace_schema_metadata({b"tallies": counts})
 
 
-def _batches(source: str, name: str, records: Iterator[Record | Good]) -> Iterator[pa.RecordBatch]:
-    """Record batches of a megabyte or so, so that Python strings live shortly."""
+def _batches(
+    source: str, name: str, records: Iterator[Record | Good], chunk: int
+) -> Iterator[pa.RecordBatch]:
+    """Record batches of `chunk` characters or so, so that Python strings live shortly."""
     pending: list[Record] = []
     chars = 0
     for record in records:
@@ -144,7 +146,7 @@ def _batches(source: str, name: str, records: Iterator[Record | Good]) -> Iterat
             continue
         pending.append(record)
         chars += len(record.text or "")
-        if chars >= _CHUNK_CHARS or len(pending) >= _CHUNK_ROWS:
+        if chars >= chunk or len(pending) >= _CHUNK_ROWS:
             yield _batch(source, name, pending)
             pending, chars = [], 0
     if pending:
