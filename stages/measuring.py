@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from stages.columns import utf8
 from stages.kernels import measures as m
+from stages.kernels import repetition as r
 from stages.kernels.scripts import SCRIPTS, scripts
-from stages.kernels.words import count_words
 from stages.profiles import ANY, PROFILES, Profile
 
 __all__ = ["measured"]
@@ -74,7 +74,8 @@ def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Ar
     """The columns of `rules.MEASURES` and `profile` for these texts (large_string, no nulls)."""
     data, bounds = utf8(texts)
     counts, stops = m.measure(data, bounds, _stop_words(), len(_LISTED))
-    words = count_words(data, bounds)
+    repeated = r.repetition(data, bounds)
+    words, word_chars = repeated[:, r.WORDS], repeated[:, r.WORD_CHARS]
     chosen = profiles(langs, scripts(data, bounds), stops)
     places = np.array([_PLACE.get(profile.name, -1) for profile in chosen], np.int64)
     counted = np.where(places < 0, 0, stops[np.arange(len(stops)), places]) if len(stops) else places
@@ -97,7 +98,19 @@ def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Ar
         "ellipsis_lines": ratio(counts[:, m.ELLIPSES], lines),
         "alpha_words": ratio(counts[:, m.TOKENS_WITHOUT_LETTER], tokens),
         "stop_words": pa.array(counted.astype(np.int64)),
+        "dup_line_frac": ratio(repeated[:, r.DUP_LINES], repeated[:, r.LINES]),
+        "dup_para_frac": ratio(repeated[:, r.DUP_PARAGRAPHS], repeated[:, r.PARAGRAPHS]),
+        "dup_line_char_frac": ratio(repeated[:, r.DUP_LINE_CHARS], repeated[:, r.LINE_CHARS]),
+        "dup_para_char_frac": ratio(repeated[:, r.DUP_PARAGRAPH_CHARS], repeated[:, r.PARAGRAPH_CHARS]),
+        **{
+            f"top_{n}_gram": ratio(repeated[:, r.TOP_2 + n - 2], np.maximum(word_chars, 1)) for n in (2, 3, 4)
+        },
+        **{
+            f"dup_{n}_gram": ratio(repeated[:, r.DUP_5 + n - 5], np.maximum(word_chars, 1))
+            for n in range(5, 11)
+        },
         "line_punct_ratio": ratio(counts[:, m.TERMINALS], lines),
         "short_line_ratio": ratio(counts[:, m.SHORTS], lines),
+        "char_dup_ratio": ratio(repeated[:, r.EXTRA_LINE_CHARS], chars - newlines),
         "newline_ratio": ratio(newlines, words),
     }

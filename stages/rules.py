@@ -34,8 +34,24 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "ellipsis_lines": (pa.float64(), "lines that end with an ellipsis / lines"),
     "alpha_words": (pa.float64(), "tokens without a letter / tokens"),
     "stop_words": (pa.int64(), "tokens that are stop words of the profile"),
+    "dup_line_frac": (pa.float64(), "lines that are not alone / lines"),
+    "dup_para_frac": (pa.float64(), "paragraphs that are not alone / paragraphs"),
+    "dup_line_char_frac": (pa.float64(), "characters of lines that are not alone / of lines"),
+    "dup_para_char_frac": (pa.float64(), "characters of paragraphs that are not alone / of paragraphs"),
+    **{
+        f"top_{n}_gram": (
+            pa.float64(),
+            f"letters of all copies of the most frequent {n}-gram / letters of words",
+        )
+        for n in (2, 3, 4)
+    },
+    **{
+        f"dup_{n}_gram": (pa.float64(), f"letters of words inside repeated {n}-grams / letters of words")
+        for n in range(5, 11)
+    },
     "line_punct_ratio": (pa.float64(), "lines that end with terminal punctuation / lines"),
     "short_line_ratio": (pa.float64(), "lines of at most 30 characters / lines"),
+    "char_dup_ratio": (pa.float64(), "characters of later copies of lines / characters but line feeds"),
     "newline_ratio": (pa.float64(), "line feeds / words"),
 }
 """Column -> type and meaning. `lines` in a meaning: lines that are not blank."""
@@ -83,8 +99,22 @@ RULES: Final = (
     Rule("gopher.ellipsis_lines", "gopher", Bound(max=0.3)),
     Rule("gopher.alpha_words", "gopher", Bound(max=0.2)),
     Rule("gopher.stop_words", "gopher", Bound(min=2)),
+    Rule("gopher_rep.dup_line_frac", "gopher", Bound(max=0.3)),
+    Rule("gopher_rep.dup_para_frac", "gopher", Bound(max=0.3)),
+    Rule("gopher_rep.dup_line_char_frac", "gopher", Bound(max=0.2)),
+    Rule("gopher_rep.dup_para_char_frac", "gopher", Bound(max=0.2)),
+    Rule("gopher_rep.top_2_gram", "gopher", Bound(max=0.2)),
+    Rule("gopher_rep.top_3_gram", "gopher", Bound(max=0.18)),
+    Rule("gopher_rep.top_4_gram", "gopher", Bound(max=0.16)),
+    Rule("gopher_rep.dup_5_gram", "gopher", Bound(max=0.15)),
+    Rule("gopher_rep.dup_6_gram", "gopher", Bound(max=0.14)),
+    Rule("gopher_rep.dup_7_gram", "gopher", Bound(max=0.13)),
+    Rule("gopher_rep.dup_8_gram", "gopher", Bound(max=0.12)),
+    Rule("gopher_rep.dup_9_gram", "gopher", Bound(max=0.11)),
+    Rule("gopher_rep.dup_10_gram", "gopher", Bound(max=0.1)),
     Rule("fineweb.line_punct_ratio", "fineweb", Bound(min=0.12)),
     Rule("fineweb.short_line_ratio", "fineweb", Bound(max=0.67)),
+    Rule("fineweb.char_dup_ratio", "fineweb", Bound(max=0.01)),
     Rule("fineweb.newline_ratio", "fineweb", Bound(max=0.3)),
 )
 
