@@ -1,7 +1,7 @@
 """What repeats inside a document: lines, paragraphs and word n-grams (RULES 3, and lines of RULES 5).
 
 N-grams are counted from short to long. An n-gram occurs twice only if both its (n-1)-grams do, so each
-length looks only at what the one before left over, and compares pairs of (n-1)-gram numbers: exact, and soon empty.
+length looks only at what the one before left over, and compares pairs of numbers: exact, and soon empty.
 Words, lines and paragraphs are compared by 64-bit hashes.
 """
 
@@ -60,7 +60,8 @@ def _hash(data: npt.NDArray[np.uint8], start: int, stop: int, value: np.uint64) 
     value = (value ^ tail) * nb.uint64(0xBF58476D1CE4E5B9)
     value ^= value >> nb.uint64(32)
     value *= nb.uint64(0x94D049BB133111EB)
-    return nb.uint64(value ^ (value >> nb.uint64(29)))
+    value ^= value >> nb.uint64(29)
+    return value
 
 
 @nb.njit(cache=True, nogil=True)
