@@ -1,6 +1,6 @@
 """MB/s a core of all measurements of RULES 1 to 5, and of the kernels they come from.
 
-    python tests/bench/metrics.py FILE.jsonl[.zst|.gz] ...
+python tests/bench/metrics.py FILE.jsonl[.zst|.gz] ...
 """
 
 import sys
