@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.errors import IntegrityError
 from pipeline.executors import cores
 from pipeline.flow import Flow
 from pipeline.keys import short
 from pipeline.runs import Run
-from pipeline.store import Marker, file_sha256, inspect, mark, read_table, writing
+from pipeline.store import Marker, file_sha256, inspect, mark, read_marker, read_table, writing
 from stages.base import stage_class
 
 HITS: Final = pa.list_(
@@ -76,7 +77,7 @@ def write(flow: Flow, run: Run) -> None:
         if state != "fresh" or marker is None:
             if state == "corrupt":
                 stem.with_name(stem.name + ".json").unlink()
-            marker = _publish(stem, table(markers, flow.store))
+            marker = _publish(stem, table(markers))
         target = folder / f"{index:05d}.parquet"
         target.unlink(missing_ok=True)
         assert marker.data is not None  # noqa: S101 - published with data
@@ -94,15 +95,12 @@ def _publish(stem: Path, rows: pa.Table) -> Marker:
     return mark(stem, body)
 
 
-def table(markers: Mapping[str, Marker], store: Path) -> pa.Table:
+def table(markers: Mapping[str, Marker]) -> pa.Table:
     """The documents of one part.
 
     Args:
         markers: stage -> the part's marker at that stage, in the order of the recipe.
-        store: where survivors named by other parts can be looked up (ids are self-contained: unused names
-            stay as they are).
     """
-    del store
     found: dict[str, pa.ChunkedArray] = {}
     rows = 0
     fate = np.zeros(0, object)
@@ -143,6 +141,19 @@ def _column(found: Mapping[str, pa.ChunkedArray], name: str, kind: pa.DataType, 
 def hexadecimal(column: pa.Array) -> pa.Array:
     """128-bit ids as 32 hex digits, nulls kept."""
     return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+
+
+def quarantined(run: Run) -> list[dict[str, Any]]:
+    """The records that load could not read: source, file, record, offset, reason and excerpt."""
+    names = ["source", "file", "record", "offset", "reason", "excerpt"]
+    rows: list[dict[str, Any]] = []
+    for stem in run.record()["stages"][0]["parts"]:
+        marker = read_marker(Path(stem))
+        if marker is None or marker.data is None:
+            raise IntegrityError(f"{stem} is damaged; run the recipe again to make it anew")
+        columns = read_table(marker.data, names)
+        rows += columns.filter(pc.is_valid(columns.column("reason"))).to_pylist()
+    return rows
 
 
 def read(run: Run, columns: list[str] | None = None) -> pa.Table:

@@ -40,10 +40,8 @@ def plan(recipe: Recipe) -> list[Planned]:
     last = _last_identities(recipe)
     lines: list[Planned] = []
     waiting: Waiting | None = None
-    walk = flow.walk()
     try:
-        for done in walk:
-            lines.append(Planned(done.stage.word(), "fresh", _added(done.identity, last), "reuse"))
+        lines.extend(Planned(done.stage.word(), "fresh", "", "reuse") for done in flow.walk())
     except Waiting as found:
         waiting = found
     changed: list[str] = []
@@ -89,11 +87,6 @@ def _last_identities(recipe: Recipe) -> dict[str, Any]:
         if record.get("name") == recipe.name:
             found |= {entry["stage"]: entry["identity"] for entry in record.get("stages", ())}
     return found
-
-
-def _added(identity: Mapping[str, Any], last: Mapping[str, Any]) -> str:
-    del identity, last
-    return ""
 
 
 def _changes(stage: Stage, last: Mapping[str, Any] | None, flow: Flow, recipe: Recipe) -> list[str]:

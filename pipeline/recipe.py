@@ -219,6 +219,21 @@ def _stages(tree: Any, words: list[str], lines: Lines, complaints: list[str]) ->
     return stages
 
 
+def trainer_config(settings: Sequence[str]) -> Mapping[str, Any]:
+    """The trainer's configuration from `--set` alone, for shards without a recipe.
+
+    Raises:
+        RecipeError: a key or value that the trainer does not know.
+    """
+    tree: dict[str, Any] = {"train": {}}
+    dotted = [_override(tree, setting) for setting in settings]
+    complaints: list[str] = []
+    config = _train(tree, Lines(Path("train"), tree, dotted), complaints)
+    if complaints or config is None:
+        raise RecipeError(complaints)
+    return config
+
+
 def _train(tree: Any, lines: Lines, complaints: list[str]) -> Mapping[str, Any] | None:
     """The trainer's configuration, checked by the trainer itself in a process of its own."""
     if "train" not in tree:
@@ -279,7 +294,9 @@ def _files(stages: Sequence[Stage], base: Path, lines: Lines) -> list[str]:
             found, wrong = stage.discover(base)
             for file in found:
                 sizes[file.source] = sizes.get(file.source, 0) + file.most_text
-            complaints += [f"{lines.at(word, *place)}: {message}" for place, message in wrong]
+            for place, message in wrong:
+                near = _near_file(base, str(_value_at(stage, place)))
+                complaints.append(f"{lines.at(word, *place)}: {message}{near}")
         for label, patterns in stage.files().items():
             for pattern in patterns:
                 if not matching(base, pattern):
@@ -289,6 +306,13 @@ def _files(stages: Sequence[Stage], base: Path, lines: Lines) -> list[str]:
                     )
         complaints += [f"{lines.at(word, *place)}: {message}" for place, message in stage.check(sizes)]
     return complaints
+
+
+def _value_at(stage: Stage, place: Sequence[str | int]) -> Any:
+    value: Any = stage.model_dump(mode="json")
+    for key in place:
+        value = value[key]
+    return value
 
 
 def _near_file(base: Path, pattern: str) -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,8 @@ def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[R
         def workers() -> Executor:
             begun.run()
             if not started:
-                started.append(stack.enter_context(executor(where)))
+                started.append(executor(where))
+                stack.push(started[0].__exit__)
             return started[0]
 
         flow = Flow(recipe, recipe.work, workers, watcher.step, stopping)
@@ -99,7 +100,7 @@ def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[R
             complete = _walk(flow, choice, begun)
             packed = flow.walked[-1].files.get("packed")
             if complete and packed is not None and recipe.train is not None:
-                begun.trained = _train(recipe, packed[0], packed[1], watcher, begun, stopping)
+                begun.trained = _train(recipe, packed[0], packed[1], watcher, begun)
             return _conclude(flow, begun, complete)
         except BaseException as error:
             begun.failed(error)
@@ -128,10 +129,8 @@ def _walk(flow: Flow, choice: Choice, begun: _Begun) -> bool:
             if stage.word() == choice.last:
                 return stage.word() == words[-1] and flow.recipe.train is None
     except Waiting as waiting:
-        raise RecipeError(
-            [f"--from {choice.first}: {waiting.stage} is not complete ({waiting.step}: {waiting.states} of "
-             f"{waiting.total}); run without --from first"]
-        ) from waiting  # fmt: skip
+        wrong = f"--from {choice.first}: {waiting.stage} is not complete ({waiting.step}: {waiting.states})"
+        raise RecipeError([f"{wrong}; run without --from first"]) from waiting
     return True
 
 
@@ -219,9 +218,7 @@ def entry(done: Walked, book: ledger.Ledger) -> dict[str, Any]:
     }
 
 
-def _train(
-    recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Begun, stopping: Callable[[], bool]
-) -> str:
+def _train(recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Begun) -> str:
     """Trains on the shards in a process of its own; returns the training's key."""
     config = dict(recipe.train or {})
     key = short(key, config)
@@ -229,14 +226,21 @@ def _train(
     if not (out / "summary.json").is_file():
         begun.run().journal("train", out=str(out))
         begun.made += 1
-        write_json(out / "config.json", config)
-        arguments = ["--packed", str(packed), "--out", str(out), "--config", str(out / "config.json")]
-        start_trainer(["train", *arguments], watcher, stopping)
+        train_on(packed, out, config, watcher)
     if begun.made:
         link = begun.run().path / "train"
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(out, link.parent), target_is_directory=True)
     return key
+
+
+def train_on(packed: Path, out: Path, config: Mapping[str, Any], watcher: Watcher) -> None:
+    """Trains on a folder of shards, without a recipe; checkpoints and metrics go to `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", dict(config))
+    with _stopping(watcher) as stopping:
+        arguments = ["--packed", str(packed), "--out", str(out), "--config", str(out / "config.json")]
+        start_trainer(["train", *arguments], watcher, stopping)
 
 
 def start_trainer(

@@ -49,6 +49,8 @@ def perform(task: Task) -> dict[str, Any]:
         _operate(stage, task, started)
     except (StageFailed, StageError, InfrastructureFailed, MemoryError):
         raise
+    except OSError as error:
+        raise InfrastructureFailed(f"{task['out']} could not be made: {error}") from error
     except Exception as error:
         where = f"stage {stage.word()}, {task['op']}, {Path(task['out']).name}"
         raise StageFailed(f"{where}: {type(error).__name__}: {error}") from error

@@ -192,12 +192,14 @@ class Found:
     Attributes:
         source, name, path: as in `InputFile`.
         most_text: upper bound on the bytes of text it can hold.
+        refused: why it must not be opened; None if it may be.
     """
 
     source: str
     name: str
     path: Path
     most_text: int
+    refused: str | None = None
 
 
 class Source(Stage):
