@@ -15,9 +15,7 @@ from stages.base import Global, Shuffle
 from tests import harness
 
 
-def run_global(
-    stage: Global, parts: Sequence[pa.Table], seed: int = 0
-) -> tuple[pa.Table, pa.Table | None]:
+def run_global(stage: Global, parts: Sequence[pa.Table], seed: int = 0) -> tuple[pa.Table, pa.Table | None]:
     """Every row with the stage's columns and `reason`, and the last ruling.
 
     Args:
