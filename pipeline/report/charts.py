@@ -109,3 +109,27 @@ def length_axes(*histograms: Sequence[int]) -> Axes:
         top,
         [(float(i), label(2**i) if i < 10 else label(round(2**i, -2))) for i in range(0, bins + 1, 2)],
     )
+
+
+def metric_axes(edges: Sequence[float], counts: Sequence[int]) -> Axes:
+    """A frame for bins of uneven width: marks below are the values at some of their edges."""
+    bins = len(counts)
+    step = max(1, round(bins / 6))
+    marks = [(float(place), label(float(f"{edges[place]:.2g}"))) for place in range(0, bins + 1, step)]
+    return axes(0, bins, 0, max(counts, default=1), marks)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Counts of neighbouring values added up: `marks` name the first value of some of the groups."""
+
+    counts: list[int]
+    marks: list[tuple[float, str]]
+
+
+def grouped(counts: Sequence[int], most: int = 40) -> Grouped:
+    """At most `most` groups of equal width."""
+    width = max(1, math.ceil(len(counts) / most))
+    sums = [sum(counts[first : first + width]) for first in range(0, len(counts), width)]
+    step = max(1, round(len(sums) / 8))
+    return Grouped(sums, [(place + 0.5, str(place * width)) for place in range(0, len(sums), step)])
