@@ -17,8 +17,11 @@ import pyarrow as pa
 from pipeline.store import Marker, publish, read_table
 
 
-def send(stem: Path, table: pa.Table, body: Mapping[str, Any]) -> Marker:
-    """Publishes rows with a column `bucket`; the marker says where each bucket's slice lies."""
+def send(stem: Path, table: pa.Table, body: Mapping[str, Any], *, weighed: bool = False) -> Marker:
+    """Publishes rows with a column `bucket`; the marker says where each bucket's slice lies.
+
+    If they are weighed, they have a column `weight` (int64), and the marker says its sum for each bucket.
+    """
     buckets = table.column("bucket").to_numpy()
     table = table.take(pa.array(np.argsort(buckets, kind="stable")))
     found, counts = np.unique(buckets, return_counts=True)
@@ -26,7 +29,7 @@ def send(stem: Path, table: pa.Table, body: Mapping[str, Any]) -> Marker:
     slices = {
         str(b): [s, n] for b, s, n in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True)
     }
-    if "weight" in table.column_names:
+    if weighed:
         weights = np.add.reduceat(table.column("weight").to_numpy(), starts) if len(starts) else np.zeros(0)
         body = {
             **body,

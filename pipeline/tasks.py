@@ -225,7 +225,7 @@ def _route(stage: Shuffle, task: Task, started: float) -> Marker:
     routed, tallies = stage.route(living.rows)
     ledger = _ledger(living.ledger, pa.nulls(living.rows.num_rows, pa.string()), "dropped")
     body = {"rows": routed.num_rows, "ledger": ledger, "tallies": dict(tallies)}
-    return exchange.send(Path(task["out"]), routed, {**body, **_cost(started)})
+    return exchange.send(Path(task["out"]), routed, {**body, **_cost(started)}, weighed=True)
 
 
 def _write(stage: Shuffle, task: Task, started: float) -> Marker:

@@ -20,8 +20,9 @@ from pydantic import Field, PositiveInt, model_validator
 
 from stages.base import Found, InputFile, Share, Slice, Source
 from stages.formats import columnar, delimited, discover, html, lines, plain, rows, warc
+from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
-from stages.formats.rows import Job, Record, failed
+from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.spec import SourceSpec, format_of, kind_of_name
 from stages.formats.streams import Block, Damage, NotRegularError, blocks, compressed, open_regular
 
@@ -140,7 +141,8 @@ class Load(Source):
         with open_regular(file.path) as opened:
             head = opened.read(4096)
             format_ = None if compressed(head) else format_of(spec, file.name, head)
-            if format_ == "jsonl" and file.lines and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            wide = stream_encoding(head, spec.encoding or "utf-8").startswith(("utf-16", "utf-32"))
+            if format_ == "jsonl" and file.lines and not wide:
                 starts = range(0, file.size, self.part_bytes)
                 return [
                     _slice([file], start, min(start + self.part_bytes, file.size), feeds)
@@ -194,7 +196,7 @@ def _slice(files: list[InputFile], start: int = 0, stop: int = -1, first: int = 
     return Slice(f"{last.source}-{_hash(last)}-{start:06d}", last.source, tuple(files), start, stop, first)
 
 
-def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record]:
+def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record | Good]:
     """The records of one file; nothing but regular files inside the root is opened."""
     if file.sha256 in discover.REFUSED:
         yield failed(0, file.sha256, file.name)
@@ -208,7 +210,9 @@ def _records(file: InputFile, piece: Slice, job: Job, extractor: Extractor) -> I
         yield from _read(opened, file.name, piece, job, extractor)
 
 
-def _read(opened: BinaryIO, name: str, piece: Slice, job: Job, extractor: Extractor) -> Iterator[Record]:
+def _read(
+    opened: BinaryIO, name: str, piece: Slice, job: Job, extractor: Extractor
+) -> Iterator[Record | Good]:
     """The records of an open file, by its format."""
     head = opened.read(4096)
     opened.seek(0)

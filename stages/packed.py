@@ -36,6 +36,7 @@ from stages.manifest import (
 
 __all__ = [
     "BATCH_ROWS",
+    "SPLITS",
     "TOKENIZER",
     "Manifest",
     "Packed",

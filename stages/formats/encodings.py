@@ -11,10 +11,14 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from typing import Final, NamedTuple
 
 from resiliparse.parse.encoding import detect_encoding
+
+from stages.formats.streams import Block
 
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -103,6 +107,39 @@ def decode_page(data: bytes, declared: list[str]) -> Decoded | None:
             if found.replaced * 50 <= sum(byte > 127 for byte in data[:_SAMPLE]):
                 return found
     return decode(data) or (_lenient(data, codec(declared[0]) or "cp1252") if declared else None)
+
+
+ESCAPED: Final = re.compile("[\udc80-\udcff]")
+"""A byte that is in no encoding, in the output of `transcoded` read with `surrogateescape`."""
+
+
+def stream_encoding(first: bytes, encoding: str | None) -> str:
+    """The encoding of a stream of lines from its first block; `utf-16` and `utf-32` where a mark says so."""
+    for mark, name in _BOMS[1:5]:
+        if first.startswith(mark):
+            return name[:6]
+    if encoding:
+        return codec(encoding) or "utf-8"
+    found = decode(first[: first.rfind(b"\n") + 1 or None])
+    return found.encoding if found else "utf-8"
+
+
+def transcoded(first: bytes, rest: Iterator[Block], encoding: str) -> Iterator[Block]:
+    """A stream as UTF-8, byte by byte where it is UTF-8 already; bytes that are no text stay as they are."""
+    if encoding == "utf-8":
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from rest
+        return
+    decoder = codecs.getincrementaldecoder(encoding)(
+        "replace" if encoding.startswith("utf") else "surrogateescape"
+    )
+    for block in chain([first], rest):
+        if isinstance(block, bytes):
+            yield decoder.decode(block).encode("utf-8", "surrogateescape")
+        else:
+            decoder.reset()
+            yield block
+    yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
 
 
 def _strict(data: bytes, name: str) -> Decoded | None:

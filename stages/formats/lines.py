@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import accumulate, chain
+from types import NoneType
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from stages.formats.rows import Job, Record, failed
+from stages.formats.encodings import stream_encoding, transcoded
+from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.spec import SourceSpec
 from stages.formats.streams import BLOCK, Block, Damage
 
 
-class Line(NamedTuple):
-    """One line of a stream, without its line feed."""
+class Run(NamedTuple):
+    """Neighbouring lines, without their line feeds."""
 
     offset: int
-    content: bytes
+    """Where the first begins."""
+    contents: list[bytes]
     trouble: Damage | None = None
-    """Why the content is not the whole line (`too_long`, or what ended the stream)."""
+    """Why the content, a single one, is not the whole line (`too_long`, or what broke the stream)."""
 
 
-def lines(stream: Iterator[Block], limit: int, offset: int = 0) -> Iterator[Line]:
+def runs(stream: Iterator[Block], limit: int, offset: int = 0) -> Iterator[Run]:
     """Splits blocks at line feeds, holding at most `limit` bytes of an unfinished line.
 
     A line longer than `limit`, and one cut by damage, comes with its trouble and the first bytes of it.
@@ -35,43 +39,68 @@ def lines(stream: Iterator[Block], limit: int, offset: int = 0) -> Iterator[Line
     held = 0  # bytes of the unfinished line so far, kept or not
     for block in stream:
         if isinstance(block, Damage):
-            yield Line(offset, b"".join(parts)[:BLOCK], block)
+            yield Run(offset, [b"".join(parts)[:BLOCK]], block)
             offset += held
             parts, held = [], 0
             continue
-        head, feed, tail = block.partition(b"\n")
-        if not feed:
-            held += len(block)
-            if held <= limit + 1:
-                parts.append(block)
-            continue
-        first = b"".join(parts) + head
-        size = held + len(head)
-        if size > limit:
-            yield Line(offset, first[:BLOCK], Damage("too_long", f"{size} bytes", offset))
-        else:
-            yield Line(offset, first)
-        offset += size + 1
-        *whole, last = tail.split(b"\n")
-        for content in whole:
-            if len(content) > limit:
-                yield Line(offset, content, Damage("too_long", f"{len(content)} bytes", offset))
+        contents = block.split(b"\n")
+        last = contents.pop()
+        if contents and held:
+            parts.append(contents[0])
+            held += len(contents[0])
+            if held > limit:
+                yield _too_long(offset, b"".join(parts), held)
+                offset += held + 1
+                del contents[0]
             else:
-                yield Line(offset, content)
-            offset += len(content) + 1
-        parts, held = ([last], len(last)) if last else ([], 0)
+                contents[0] = b"".join(parts)
+            parts, held = [], 0
+        if contents:
+            yield from _within(offset, contents, limit)
+            offset += sum(map(len, contents)) + len(contents)
+        if last:
+            held += len(last)
+            if held <= limit + BLOCK:
+                parts.append(last)
     if held > limit:
-        yield Line(offset, b"".join(parts)[:BLOCK], Damage("too_long", f"{held} bytes", offset))
+        yield _too_long(offset, b"".join(parts), held)
     elif held:
-        yield Line(offset, b"".join(parts))
+        yield Run(offset, [b"".join(parts)])
 
 
-def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record]:
-    """The records of a whole file; a record's number is its line, blank lines counted."""
-    yield from _records(lines(stream, job.max_record_bytes), job, 0)
+def _within(offset: int, contents: list[bytes], limit: int) -> Iterator[Run]:
+    """The lines, those beyond the limit on their own."""
+    begin = 0
+    if max(map(len, contents)) > limit:
+        for index, content in enumerate(contents):
+            if len(content) > limit:
+                yield Run(offset, contents[begin:index])
+                offset += sum(map(len, contents[begin:index])) + index - begin
+                yield _too_long(offset, content, len(content))
+                offset += len(content) + 1
+                begin = index + 1
+    yield Run(offset, contents[begin:])
 
 
-def read_range(file: BinaryIO, job: Job, start: int, stop: int, line: int) -> Iterator[Record]:
+def _too_long(offset: int, content: bytes, size: int) -> Run:
+    return Run(offset, [content[:BLOCK]], Damage("too_long", f"{size} bytes", offset))
+
+
+def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record | Good]:
+    """The records of a whole file; a record's number is its line, blank lines counted.
+
+    UTF-16 and UTF-32 are read as a whole; any other encoding line by line, where a line is not UTF-8.
+    """
+    first = next(stream, b"")
+    wide = "utf-8" if isinstance(first, Damage) else stream_encoding(first, job.spec.encoding or "utf-8")
+    if isinstance(first, bytes) and wide.startswith(("utf-16", "utf-32")):
+        stream = transcoded(first, stream, wide)
+    else:
+        stream = chain([first], stream)
+    yield from _records(runs(stream, job.max_record_bytes), job, 0)
+
+
+def read_range(file: BinaryIO, job: Job, start: int, stop: int, line: int) -> Iterator[Record | Good]:
     """The records whose first byte lies in [start, stop) of an uncompressed file.
 
     Args:
@@ -81,14 +110,17 @@ def read_range(file: BinaryIO, job: Job, start: int, stop: int, line: int) -> It
         stop: end of the range, exclusive; -1: the end of the file.
         line: line feeds before `start`.
     """
-    file.seek(max(0, start - 1))
-    found = lines(_blocks(file), job.max_record_bytes, max(0, start - 1))
+    before = max(0, start - 1)
+    file.seek(before)
+    found = runs(_blocks(file), job.max_record_bytes, before)
     if start:  # the line that holds the byte before the range belongs to the range before
-        before = next(found, None)
-        if before is None:
+        first = next(found, None)
+        if first is None:
             return
-        if before.offset + len(before.content) >= start:
+        if first.contents[0]:
             line += 1
+        rest = Run(first.offset + len(first.contents[0]) + 1, first.contents[1:])
+        found = chain([rest], found)
     yield from _records(_until(found, stop), job, line)
 
 
@@ -97,32 +129,74 @@ def _blocks(file: BinaryIO) -> Iterator[Block]:
         yield block
 
 
-def _until(found: Iterator[Line], stop: int) -> Iterator[Line]:
-    for line in found:
-        if 0 <= stop <= line.offset:
-            return
-        yield line
-
-
-def _records(found: Iterator[Line], job: Job, number: int) -> Iterator[Record]:
-    spec, loads = job.spec, orjson.loads
-    for number, (offset, content, trouble) in enumerate(found, number):  # noqa: B020, PLR1704
-        if trouble:
-            yield failed(number, trouble.reason, content, offset)
+def _until(found: Iterator[Run], stop: int) -> Iterator[Run]:
+    """The lines that begin before `stop`; -1: all."""
+    for run in found:
+        end = run.offset + sum(map(len, run.contents)) + len(run.contents)
+        if stop < 0 or end <= stop:
+            yield run
             continue
-        if not offset and content.startswith(b"\xef\xbb\xbf"):
-            content = content[3:]  # noqa: PLW2901
+        inside, offset = 0, run.offset
+        while offset < stop and inside < len(run.contents):
+            offset += len(run.contents[inside]) + 1
+            inside += 1
+        if inside:
+            yield run._replace(contents=run.contents[:inside])
+        return
+
+
+def _records(found: Iterator[Run], job: Job, number: int) -> Iterator[Record | Good]:
+    """The records of lines: whole runs of good lines together, the others one by one."""
+    for offset, contents, trouble in found:
+        if trouble:
+            yield failed(number, trouble.reason, contents[0], offset)
+        elif contents:
+            good = _good(number, contents, offset, job)
+            if good:
+                yield good
+            else:
+                yield from _one_by_one(number, contents, offset, job)
+        number += len(contents)
+
+
+def _good(number: int, contents: list[bytes], offset: int, job: Job) -> Good | None:
+    """A run of lines all of which are objects with a text; None where one is not."""
+    spec = job.spec
+    try:
+        records = list(map(orjson.loads, contents))
+        texts = [record[spec.text] for record in records]
+        orig_ids = [record.get(spec.id) for record in records]
+        urls = [record.get(spec.url) for record in records]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if set(map(type, texts)) != {str}:
+        return None
+    if not set(map(type, chain(orig_ids, urls))) <= {str, NoneType}:
+        orig_ids, urls = list(map(label, orig_ids)), list(map(label, urls))
+    if "." in spec.id + spec.url and None in chain(orig_ids, urls):
+        return None
+    offsets = list(accumulate(map(len, contents[:-1]), lambda sum_, size: sum_ + size + 1, initial=offset))
+    return Good(number, texts, orig_ids, urls, offsets)
+
+
+def _one_by_one(number: int, contents: list[bytes], offset: int, job: Job) -> Iterator[Record]:
+    for number, content in enumerate(contents, number):  # noqa: B020, PLR1704
+        line = content.removeprefix(b"\xef\xbb\xbf") if not offset else content
         try:
-            record = loads(content)
+            record = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            if not content.strip():
+            if line.strip():
+                record = _second_look(line, job, number, offset, str(error))
+                yield (
+                    record
+                    if isinstance(record, Record)
+                    else from_object(record, number, offset, job.spec, line)
+                )
+            else:
                 job.tallies["blank_lines"] += 1
-                continue
-            record = _second_look(content, job, number, offset, str(error))
-            if isinstance(record, Record):
-                yield record
-                continue
-        yield from_object(record, number, offset, spec, content)
+        else:
+            yield from_object(record, number, offset, job.spec, line)
+        offset += len(content) + 1
 
 
 def _second_look(content: bytes, job: Job, number: int, offset: int, error: str) -> Any:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -71,6 +71,16 @@ class Record(NamedTuple):
     offset: int | None = None
 
 
+class Good(NamedTuple):
+    """Neighbouring good records, numbered from `first`, column by column."""
+
+    first: int
+    texts: list[str]
+    orig_ids: list[str | None]
+    urls: list[str | None]
+    offsets: list[int]
+
+
 @dataclass
 class Job:
     """What a reader needs to know, and where it counts what makes no row."""
@@ -95,7 +105,7 @@ def whole_characters(text: str) -> str:
 
 
 def tables(
-    source: str, files: Iterable[tuple[str, Iterator[Record]]], part_bytes: int, tallies: Counter[str]
+    source: str, files: Iterable[tuple[str, Iterator[Record | Good]]], part_bytes: int, tallies: Counter[str]
 ) -> Iterator[pa.Table]:
     """Tables of `SCHEMA` with about `part_bytes` of UTF-8 text each; at least one, though it be empty.
 
@@ -115,17 +125,25 @@ def tables(
 
 
 def _table(batches: list[pa.RecordBatch], tallies: Counter[str]) -> pa.Table:
-    table = pa.Table.from_batches(batches, SCHEMA).combine_chunks()
+    table = pa.Table.from_batches(batches, SCHEMA)
     counts = json.dumps(dict(sorted(tallies.items()))).encode()
     tallies.clear()
     return table.replace_schema_metadata({b"tallies": counts})
 
 
-def _batches(source: str, name: str, records: Iterator[Record], chunk: int) -> Iterator[pa.RecordBatch]:
+def _batches(
+    source: str, name: str, records: Iterator[Record | Good], chunk: int
+) -> Iterator[pa.RecordBatch]:
     """Record batches of `chunk` characters or so, so that Python strings live shortly."""
     pending: list[Record] = []
     chars = 0
     for record in records:
+        if isinstance(record, Good):
+            if pending:
+                yield _batch(source, name, pending)
+                pending, chars = [], 0
+            yield _good_batch(source, name, record)
+            continue
         pending.append(record)
         chars += len(record.text or "")
         if chars >= chunk or len(pending) >= _CHUNK_ROWS:
@@ -137,27 +155,45 @@ def _batches(source: str, name: str, records: Iterator[Record], chunk: int) -> I
 
 def _batch(source: str, name: str, records: list[Record]) -> pa.RecordBatch:
     numbers, texts, orig_ids, urls, reasons, excerpts, offsets = zip(*records, strict=True)
-    text = _strings(texts, pa.large_string())
-    size = len(records)
-    return pa.record_batch(
-        [
-            doc_ids(source, name, numbers),
-            _strings(orig_ids, pa.string()),
-            pa.repeat(source, size),
-            pa.repeat(name, size),
-            pa.array(numbers, pa.int64()),
-            _strings(urls, pa.string()),
-            text,
-            pc.fill_null(pc.binary_length(text), 0),
-            pa.array(excerpts, pa.string()),
-            pa.array(offsets, pa.int64()),
-            pa.array(reasons, pa.string()),
-        ],
-        schema=SCHEMA,
+    columns = _columns(source, name, numbers, texts=texts, orig_ids=orig_ids, urls=urls, offsets=offsets)
+    columns |= {"reason": pa.array(reasons, pa.string()), "excerpt": pa.array(excerpts, pa.string())}
+    return pa.record_batch([columns[field.name] for field in SCHEMA], schema=SCHEMA)
+
+
+def _good_batch(source: str, name: str, good: Good) -> pa.RecordBatch:
+    numbers = range(good.first, good.first + len(good.texts))
+    columns = _columns(
+        source, name, numbers, texts=good.texts, orig_ids=good.orig_ids, urls=good.urls, offsets=good.offsets
     )
+    columns |= dict.fromkeys(("reason", "excerpt"), pa.nulls(len(numbers), pa.string()))
+    return pa.record_batch([columns[field.name] for field in SCHEMA], schema=SCHEMA)
 
 
-def _strings(values: tuple[str | None, ...], kind: pa.DataType) -> pa.Array:
+def _columns(
+    source: str,
+    name: str,
+    numbers: Sequence[int],
+    *,
+    texts: Sequence[str | None],
+    orig_ids: Sequence[str | None],
+    urls: Sequence[str | None],
+    offsets: Sequence[int | None],
+) -> dict[str, pa.Array]:
+    text = _strings(texts, pa.large_string())
+    return {
+        "doc_id": doc_ids(source, name, numbers),
+        "orig_id": _strings(orig_ids, pa.string()),
+        "source": pa.repeat(source, len(numbers)),
+        "file": pa.repeat(name, len(numbers)),
+        "record": pa.array(numbers, pa.int64()),
+        "url": _strings(urls, pa.string()),
+        "text": text,
+        "bytes": pc.fill_null(pc.binary_length(text), 0),
+        "offset": pa.array(offsets, pa.int64()),
+    }
+
+
+def _strings(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
     """An Arrow column; strings that UTF-8 cannot hold are made whole first (JSON may escape half a pair)."""
     try:
         return pa.array(values, kind)
@@ -165,17 +201,17 @@ def _strings(values: tuple[str | None, ...], kind: pa.DataType) -> pa.Array:
         return pa.array([None if value is None else whole_characters(value) for value in values], kind)
 
 
-def doc_ids(source: str, name: str, numbers: Iterable[int]) -> pa.Array:
+def doc_ids(source: str, name: str, numbers: Sequence[int]) -> pa.Array:
     """BLAKE2b-128 of (source, file, record number), as fixed binary 16.
 
     The two names end with a zero byte, which neither can hold; the number is 8 bytes, little-endian.
     """
     base = hashlib.blake2b(f"{source}\0{name}\0".encode("utf-8", "surrogateescape"), digest_size=16)
-    digests = bytearray()
-    count = 0
+    digests = []
     for number in numbers:
         one = base.copy()
         one.update(number.to_bytes(8, "little"))
-        digests += one.digest()
-        count += 1
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(bytes(digests))])
+        digests.append(one.digest())
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(digests), [None, pa.py_buffer(b"".join(digests))]
+    )

@@ -56,7 +56,7 @@ TEXTS = st.lists(PIECES, max_size=25).map("".join)
 
 
 @given(st.lists(TEXTS | ASSIGNED, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_counts_as_string_methods_do(texts: list[str]) -> None:
     """Any texts, one after another, give the counts of the slow reference."""
     counts, stops = counted(texts)

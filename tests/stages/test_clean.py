@@ -118,7 +118,7 @@ def test_tallies_count_repairs() -> None:
     assert Clean().apply(rows("&amp;", "a\n\n\nb", "c")).tallies == {
         "repaired": 1,
         "tidied": 1,
-        "characters_removed": 5,
+        "bytes_removed": 5,
     }
 
 

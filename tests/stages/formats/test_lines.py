@@ -7,7 +7,7 @@ import gzip
 import json
 import lzma
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.formats.lines import lines, read_range
-from stages.formats.rows import Job, Record
+from stages.formats.lines import Run, read_range, runs
+from stages.formats.rows import Good, Job, Record
 from stages.formats.spec import SourceSpec
 from stages.formats.streams import zstd
 
@@ -96,6 +96,15 @@ def test_lines_in_another_encoding_are_read_when_the_recipe_names_it(load_file: 
     assert load_file("a.jsonl", content).reasons == ["bad_encoding", None]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le"])
+def test_wide_encodings_are_read_whole(load_file: Load, encoding: str) -> None:
+    """By their mark or by the recipe's word; such files are not cut into ranges."""
+    content = ('{"text": "中文"}\n' * 50).encode(encoding)
+    named = None if encoding in {"utf-16", "utf-32"} else encoding
+    found = load_file("a.jsonl", content, encoding=named, stage={"part_bytes": 100})
+    assert found.texts == ["中文"] * 50
+
+
 def test_nested_fields_are_found(load_file: Load) -> None:
     """`a.b` is the key itself if there is one, else the way into an object."""
     content = b'{"doc": {"body": "in", "n": 1}}\n{"doc.body": "flat"}\n{"doc": "no object"}\n'
@@ -145,11 +154,36 @@ def test_lines_are_those_of_split_whatever_the_blocks(
     expected = whole.split(b"\n")
     if not expected[-1]:
         expected.pop()
-    found = list(lines((whole[i : i + block] for i in range(0, len(whole), block)), limit))
-    assert [line.trouble is not None for line in found] == [len(line) > limit for line in expected]
-    assert [a.content for a in found if not a.trouble] == [b for b in expected if len(b) <= limit]
+    found = one_by_one(runs((whole[i : i + block] for i in range(0, len(whole), block)), limit))
+    assert [bool(line.trouble) for line in found] == [len(line) > limit for line in expected]
+    assert [a.contents for a in found if not a.trouble] == [[b] for b in expected if len(b) <= limit]
     offsets = [sum(len(line) + 1 for line in expected[:index]) for index in range(len(expected))]
     assert [line.offset for line in found] == offsets
+
+
+def one_by_one(found: Iterable[Run]) -> list[Run]:
+    """Runs of one line each."""
+    lines = []
+    for offset, contents, trouble in found:
+        for content in contents:
+            lines.append(Run(offset, [content], trouble))
+            offset += len(content) + 1  # noqa: PLW2901
+    return lines
+
+
+def flat(found: Iterable[Record | Good]) -> list[Record]:
+    """Good runs as records."""
+    records: list[Record] = []
+    for one in found:
+        if isinstance(one, Record):
+            records.append(one)
+        else:
+            columns = zip(one.texts, one.orig_ids, one.urls, one.offsets, strict=True)
+            records += [
+                Record(number, text, orig_id, url, offset=offset)
+                for number, (text, orig_id, url, offset) in enumerate(columns, one.first)
+            ]
+    return records
 
 
 @settings(max_examples=200, deadline=None)
@@ -167,8 +201,8 @@ def test_ranges_together_give_the_whole_file(
     with path.open("rb") as file:
         for start in range(0, len(content), step):
             stop = start + step if start + step < len(content) else -1
-            cut += read_range(file, job, start, stop, content[:start].count(b"\n"))
-        whole = list(read_range(file, job, 0, -1, 0))
+            cut += flat(read_range(file, job, start, stop, content[:start].count(b"\n")))
+        whole = flat(read_range(file, job, 0, -1, 0))
     assert cut == whole
     assert [record.number for record in whole] == [index for index, size in enumerate(sizes) if size % 5]
 
