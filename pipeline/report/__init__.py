@@ -101,6 +101,7 @@ def render(found: dict[str, Any], shown: dict[str, Any], *, title: str, language
     )
     environment.filters |= {
         "count": count, "size": size, "share": share, "time": duration, "plain": plain.plain, "number": number,
+        "quoted": lambda text: plain.plain(json.dumps(text, ensure_ascii=False)),
     }  # fmt: skip
     page = environment.get_template("page.html")
     return page.render(title=title, facts=found, shown=shown, charts=charts, language=language)

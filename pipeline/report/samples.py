@@ -29,7 +29,7 @@ SEEN: Final = 3  # documents that an n-gram must occur in to be listed
 
 _COLUMNS: Final = ("doc_id", "orig_id", "source", "file", "record", "fate", "reason", "lang",
                    "duplicate_of", "similarity", "cluster_size", "contamination")  # fmt: skip
-_WORD: Final = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
+_WORD: Final = re.compile(r"[\u2e80-\u2fdf\u3040-\u30ff\u3400-\u9fff]|[^\W\u2e80-\u9fff]+")
 _CJK: Final = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff]")
 
 
