@@ -1,8 +1,8 @@
 """Scales a recipe and turns ugly numbers into the spoons and cups that a kitchen really has.
 
 If a cake for eight takes a cup and a quarter of sugar, then a cake for five takes 25/32 of a cup,
-and no such cup hangs on any wall. The program rounds each amount to something one can measure, and says how far the rounding
-has moved it, so that the cook may decide whether it matters.
+and no such cup hangs on any wall. The program rounds each amount to something one can measure, and
+says how far the rounding has moved it, so that the cook may decide whether it matters.
 """
 
 from fractions import Fraction
