@@ -28,6 +28,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 __all__ = [
+    "Found",
     "Global",
     "InputFile",
     "Local",
@@ -170,13 +171,59 @@ class Stage(BaseModel):
             return self._files[label]
         return tuple(Path(path) for path in self.files().get(label, ()))
 
+    def check(self, sizes: Mapping[str, int]) -> list[tuple[tuple[str | int, ...], str]]:
+        """What can be seen to be wrong before anything runs: (key under the stage, message) each.
+
+        Args:
+            sizes: source -> the most bytes of text that its files can hold.
+        """
+        del sizes
+        return []
+
     def identity(self) -> dict[str, Any]:
         """The parameters that decide the output: every field but the guards, as JSON values."""
         return self.model_dump(mode="json", exclude=set(self.guards))
 
 
+@dataclass(frozen=True)
+class Found:
+    """A file that belongs to a source, before it is read.
+
+    Attributes:
+        source, name, path: as in `InputFile`.
+        most_text: upper bound on the bytes of text it can hold.
+        refused: why it must not be opened; None if it may be.
+    """
+
+    source: str
+    name: str
+    path: Path
+    most_text: int
+    refused: str | None = None
+
+
 class Source(Stage):
     """Files become rows."""
+
+    @abstractmethod
+    def source_names(self) -> tuple[str, ...]:
+        """The names of the sources in order of priority."""
+
+    @abstractmethod
+    def discover(self, base: Path) -> tuple[list[Found], list[tuple[tuple[str | int, ...], str]]]:
+        """The files of all sources, sorted, and complaints (key under the stage, message) about patterns."""
+
+    @abstractmethod
+    def digest(self, found: Found) -> InputFile:
+        """Reads a file once: its digest, and whatever `slices` needs to cut it."""
+
+    @abstractmethod
+    def for_slice(self, piece: Slice) -> Self:
+        """This stage with the one source that a slice belongs to."""
+
+    @abstractmethod
+    def slice_identity(self, piece: Slice) -> dict[str, Any]:
+        """The parameters that decide the rows of a slice: its source's, not those of other sources."""
 
     @abstractmethod
     def slices(self, files: Sequence[InputFile]) -> list[Slice]:

@@ -190,15 +190,15 @@ def _index(
     items = of_text.take(pa.array(pairs[:, 1])).flatten().to_numpy()
     both = np.unique(np.stack([np.repeat(pairs[:, 0], sizes[pairs[:, 1]]), items], 1), axis=0)
     starts = np.searchsorted(both[:, 0], np.arange(len(weak) + 1))
-    benchmark = np.array(numbers, np.int64)
+    of_benchmark = np.array(numbers, np.int64)
     checked = np.zeros(len(names), np.bool_)
     checked[both[:, 1]] = True
     counts = tuple(
         Count(int(own.sum()), repeated[number], int((own & ~checked).sum()))
         for number in range(len(benchmarks))
-        for own in [benchmark == number]
+        for own in [of_benchmark == number]
     )
-    return Index(table, weak, starts, both[:, 1], benchmark, tuple(names), counts)
+    return Index(table, weak, starts, both[:, 1], of_benchmark, tuple(names), counts)
 
 
 def index_of(

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from stages.base import Global, Out
 from stages.benchmarks import Benchmark, Index, index_of
-from stages.columns import utf8, whole
+from stages.columns import utf8
 from stages.kernels.comparison import exact_keys
 from stages.kernels.ngrams import LONGEST, Rules, scan, spans_of
 from stages.kernels.units import normalised, origins
@@ -174,18 +174,19 @@ class Decontaminate(Global):
             if columns["weak"][start:stop].all():
                 continue
             last = columns["first"][start:stop] + columns["tokens"][start:stop]
-            for item in _items(index, np.unique(grams[start:stop])):
-                evidence.append(
-                    (
-                        columns["part"][start],
-                        columns["row"][start],
-                        self.benchmarks[index.benchmark[item]].name,
-                        index.names[item],
-                        columns["start"][start:stop].min(),
-                        columns["end"][start:stop].max(),
-                        last.max() - columns["first"][start],
-                    )
+            place = (columns["start"][start:stop].min(), columns["end"][start:stop].max())
+            length = last.max() - columns["first"][start]
+            evidence += [
+                (
+                    columns["part"][start],
+                    columns["row"][start],
+                    self.benchmarks[index.benchmark[item]].name,
+                    index.names[item],
+                    *place,
+                    length,
                 )
+                for item in _items(index, np.unique(grams[start:stop]))
+            ]
         names = ("part", "row", "benchmark", "item", "start", "end", "tokens")
         kinds = (pa.uint32(), pa.uint32(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.int64())
         values = zip(*evidence, strict=True) if evidence else ((),) * len(names)

@@ -174,7 +174,9 @@ class Dedup(Global):
 
     def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
         """Round 0: the keys of every row. Round 1: what verification needs of every candidate."""
-        return self._keys(rows) if ruling is None else self._candidates(rows, ruling)
+        if turn == 0 or ruling is None:
+            return self._keys(rows)
+        return self._candidates(rows, ruling)
 
     def _keys(self, rows: pa.Table) -> pa.Table:
         """{bucket, key, row}: keys of the comparison form, of the letters, of every band."""
@@ -294,7 +296,7 @@ class Dedup(Global):
     def _survivor_order(self, findings: pa.Table) -> npt.NDArray[np.int64]:
         """Rows by component, and inside it whoever is to be kept first (RULES 10.2)."""
         doc_ids = ids(findings["doc_id"]).view(">u8").astype(np.uint64)
-        keys = [doc_ids[:, 1], doc_ids[:, 0]]
+        keys: list[npt.NDArray[Any]] = [doc_ids[:, 1], doc_ids[:, 0]]
         for preference in reversed(self.prefer):
             if preference == "longest":
                 keys.append(-findings["chars"].to_numpy())
@@ -307,7 +309,7 @@ class Dedup(Global):
         present = names.dictionary.to_pylist()
         ranked = [*self.sources, *sorted(set(present) - set(self.sources))]
         ranks = np.array([ranked.index(name) for name in present], np.int64)
-        return ranks[names.indices.to_numpy()]
+        return ranks[np.asarray(names.indices)]
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """The verdicts as columns; who is in no cluster is a cluster of one."""

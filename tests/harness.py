@@ -1,89 +1,113 @@
-"""Runs one stage over tables in memory, as the pipeline would over parts. It knows no store and no files."""
+"""Runs stages over tables in memory, as the pipeline does over files: parts, living rows, rounds, buckets.
+
+The order in which parts and buckets are visited comes from a random generator, so that a stage that depends
+on it is found out.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.base import Global, Out
+from stages.base import Global, Local, Out, Shuffle, Stage
 
 
-def part_of(columns: dict[str, Sequence[object] | pa.Array], ids: Iterable[int]) -> pa.Table:
-    """A part with `row` and `doc_id` (from numbers) beside the columns given."""
-    doc_ids = [number.to_bytes(16, "big") for number in ids]
-    return pa.table(
-        {
-            "row": pa.array(range(len(doc_ids)), pa.uint32()),
-            "doc_id": pa.array(doc_ids, pa.binary(16)),
-            **columns,
-        }
-    )
+@dataclass
+class Part:
+    """Rows of a part with every column written so far, and which of them are alive."""
+
+    rows: pa.Table
+    alive: list[bool] = field(default_factory=list)
+
+    def living(self, columns: Sequence[str]) -> pa.Table:
+        """What a stage is handed."""
+        positions = np.flatnonzero(self.alive)
+        rows = self.rows.take(pa.array(positions))
+        names = ["doc_id", *(name for name in dict.fromkeys(columns) if name in rows.column_names)]
+        table = rows.select([name for name in names if name != "row"])
+        return table.append_column("row", pa.array(positions.astype(np.uint32)))
+
+    def take(self, stage: Stage, out: Out) -> None:
+        """Adds a stage's columns and applies its reasons."""
+        positions = np.flatnonzero(self.alive)
+        places = np.zeros(len(self.alive), np.int64)
+        places[positions] = np.arange(len(positions))
+        indices = pa.array(places, mask=~np.array(self.alive, bool))
+        for name, kind in stage.writes.items():
+            column = out.columns[name].cast(kind).take(indices)
+            rows = self.rows.drop_columns(name) if name in self.rows.column_names else self.rows
+            self.rows = rows.append_column(name, column)
+        lives = out.reasons.is_null().to_pylist()
+        self.alive = [
+            alive and lives[place] for alive, place in zip(self.alive, places.tolist(), strict=True)
+        ]
 
 
-def with_rows(table: pa.Table) -> pa.Table:
-    """The table as a part of its own: `row` counts from 0."""
-    rows = pa.array(np.arange(table.num_rows, dtype=np.uint32))
-    kept = table.drop_columns("row") if "row" in table.column_names else table
-    return kept.add_column(0, "row", rows)
+def cut(rows: pa.Table, bounds: Sequence[int]) -> list[Part]:
+    """The rows in parts that end at these positions."""
+    ends = sorted({min(max(bound, 0), len(rows)) for bound in bounds} | {len(rows)})
+    starts = [0, *ends]
+    return [Part(rows.slice(a, b - a), [True] * (b - a)) for a, b in zip(starts, ends, strict=False)]
 
 
-def cut(table: pa.Table, parts: int, rng: random.Random) -> list[pa.Table]:
-    """The rows in random order, in so many parts (some may be empty)."""
-    order = list(range(table.num_rows))
-    rng.shuffle(order)
-    edges = [0, *sorted(rng.randint(0, len(order)) for _ in range(parts - 1)), len(order)]
-    return [
-        with_rows(table.take(pa.array(order[a:b], pa.int64())))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+def outs(stage: Local | Global, parts: Sequence[Part], draw: random.Random) -> list[Out]:
+    """What a stage says of each part."""
+    if isinstance(stage, Local):
+        return [stage.apply(part.living((*stage.reads, *stage.optional))) for part in parts]
+    ruling: pa.Table | None = None
+    for turn in range(stage.rounds):
+        ruling = _round(stage, turn, parts, ruling, draw)
+    columns = (*stage.apply_reads, *stage.optional)
+    return [stage.apply(part.living(columns), _told(ruling, n)) for n, part in enumerate(parts)]
+
+
+def artifacts(stage: Global, parts: Sequence[Part], draw: random.Random) -> Mapping[str, bytes]:
+    """What a stage publishes."""
+    ruling: pa.Table | None = None
+    for turn in range(stage.rounds):
+        ruling = _round(stage, turn, parts, ruling, draw)
+    return stage.artifacts(ruling)
+
+
+def _round(
+    stage: Global, turn: int, parts: Sequence[Part], ruling: pa.Table | None, draw: random.Random
+) -> pa.Table:
+    findings = []
+    for number, part in enumerate(parts):
+        found = stage.survey(part.living((*stage.reads, *stage.optional)), turn, _told(ruling, number))
+        findings.append(found.append_column("part", pa.array(np.full(len(found), number, np.uint32))))
+    draw.shuffle(findings)
+    met = pa.concat_tables(findings)
+    buckets = sorted(set(met["bucket"].to_pylist())) or [0]
+    draw.shuffle(buckets)
+    decided = [stage.decide(met.filter(pc.equal(met["bucket"], bucket)), turn) for bucket in buckets]
+    return stage.settle(pa.concat_tables(decided), turn)
 
 
 def _told(ruling: pa.Table | None, part: int) -> pa.Table | None:
     if ruling is None or not {"part", "row"} <= set(ruling.column_names):
         return ruling
-    own = ruling.filter(pc.equal(ruling["part"], pa.scalar(part, pa.uint32())))
-    return own.drop_columns("part").sort_by("row")
+    return ruling.filter(pc.equal(ruling["part"], part)).drop_columns("part").sort_by("row")
 
 
-def rulings(stage: Global, parts: Sequence[pa.Table], seed: int = 0) -> list[pa.Table]:
-    """The ruling of every round; buckets and their findings come in random order."""
-    rng = random.Random(seed)
-    ruling: pa.Table | None = None
-    found = []
-    for turn in range(stage.rounds):
-        findings = []
-        for part, rows in enumerate(parts):
-            own = stage.survey(rows, turn, _told(ruling, part))
-            findings.append(own.append_column("part", pa.array([part] * own.num_rows, pa.uint32())))
-        together = pa.concat_tables(findings)
-        shuffled = together.take(
-            pa.array(rng.sample(range(together.num_rows), together.num_rows), pa.int64())
-        )
-        buckets = sorted(set(shuffled["bucket"].to_pylist())) or [0]
-        rng.shuffle(buckets)
-        decided = [
-            stage.decide(shuffled.filter(pc.equal(shuffled["bucket"], bucket)), turn) for bucket in buckets
-        ]
-        ruling = stage.settle(pa.concat_tables(decided), turn)
-        found.append(ruling)
-    return found
-
-
-def run_global(stage: Global, parts: Sequence[pa.Table], seed: int = 0) -> list[Out]:
-    """All rounds of a Global stage over these parts, then what it says of each part."""
-    found = rulings(stage, parts, seed)
-    last = found[-1] if found else None
-    return [stage.apply(rows, _told(last, part)) for part, rows in enumerate(parts)]
-
-
-def by_id(parts: Sequence[pa.Table], outs: Sequence[Out]) -> dict[bytes, dict[str, object]]:
-    """doc_id -> reason and columns, over all parts."""
-    found: dict[bytes, dict[str, object]] = {}
-    for rows, out in zip(parts, outs, strict=True):
-        table = pa.table({"reason": out.reasons, **out.columns})
-        found |= dict(zip(rows["doc_id"].to_pylist(), table.to_pylist(), strict=True))
-    return found
+def shards(stage: Shuffle, parts: Sequence[Part], folder: Path, draw: random.Random) -> dict[str, bytes]:
+    """The files of the packed folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    routed = [stage.route(part.living((*stage.reads, *stage.optional)))[0] for part in parts]
+    draw.shuffle(routed)
+    rows = pa.concat_tables(routed)
+    buckets = rows["bucket"].to_numpy()
+    weights = {int(b): int(rows["weight"].to_numpy()[buckets == b].sum()) for b in np.unique(buckets)}
+    entries: list[Mapping[str, Any]] = []
+    for name, group in stage.groups(weights).items():
+        chosen = pa.concat_tables([rows.filter(pc.equal(rows["bucket"], bucket)) for bucket in group])
+        entries.append(stage.write(name, chosen, folder / f"{name}.arrow"))
+    stage.manifest(entries, folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

@@ -30,7 +30,7 @@ _SMALL: Final = 12  # components up to this size are compared without ranks and 
 @nb.njit(cache=True, nogil=True)
 def _needed(one: int, other: int, threshold: float) -> int:
     """The least overlap with which sets of these sizes can reach the threshold; one less at rounding."""
-    return max(1, nb.int64(np.ceil(threshold / (1.0 + threshold) * (one + other) - 1e-6)))
+    return max(1, int(np.ceil(threshold / (1.0 + threshold) * (one + other) - 1e-6)))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -58,14 +58,14 @@ def _similarity(elements: U64, x: int, x_stop: int, y: int, y_stop: int, thresho
 
 @nb.njit(cache=True, nogil=True)
 def _class_of(size: int) -> int:
-    return nb.int64(np.log2(nb.float64(size)) * 32.0)
+    return int(np.log2(float(size)) * 32.0)
 
 
 @nb.njit(cache=True, nogil=True)
 def _slot(keys: U64, key: np.uint64) -> int:
     """Where a key is, or belongs, in an open-addressed table with a power of two of slots."""
     spread = key * nb.uint64(0x9E3779B97F4A7C15)
-    slot = nb.int64((spread ^ (spread >> nb.uint64(29))) & nb.uint64(len(keys) - 1))
+    slot = int((spread ^ (spread >> nb.uint64(29))) & nb.uint64(len(keys) - 1))
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & (len(keys) - 1)
     return slot

@@ -83,9 +83,10 @@ def _sign(shingles: U64, count: int, a: U32, b: U32, mixed: U32, signature: U32)
     for k in range(0, padded, 4):
         x0, x1, x2, x3 = mixed[k], mixed[k + 1], mixed[k + 2], mixed[k + 3]
         for p in range(len(a)):
-            least = min(nb.uint32(a[p] * x0 + b[p]), nb.uint32(a[p] * x1 + b[p]))
-            other = min(nb.uint32(a[p] * x2 + b[p]), nb.uint32(a[p] * x3 + b[p]))
-            signature[p] = min(signature[p], min(least, other))
+            one = min(nb.uint32(a[p] * x0 + b[p]), nb.uint32(a[p] * x1 + b[p]))
+            two = min(nb.uint32(a[p] * x2 + b[p]), nb.uint32(a[p] * x3 + b[p]))
+            least = min(one, two)
+            signature[p] = min(signature[p], least)
 
 
 @nb.njit(cache=True, nogil=True)

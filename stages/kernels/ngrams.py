@@ -56,7 +56,7 @@ def _gram(prefixes: U64, at: int, length: int, powers: U64) -> np.uint64:
 @nb.njit(cache=True, nogil=True)
 def _slot(keys: U64, key: np.uint64) -> int:
     """Where a key is, or belongs, in an open-addressed table with a power of two of slots; 0 is free."""
-    slot = nb.int64(key & nb.uint64(len(keys) - 1))
+    slot = int(key & nb.uint64(len(keys) - 1))
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & (len(keys) - 1)
     return slot
@@ -201,8 +201,7 @@ def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
     found = _grams_of(
         data, offsets, seams, characters(), *sizes, grams, windows, lengths, owners, distinct, tokens
     )
-    columns = (column[:found].copy() for column in (grams, windows, lengths, owners, distinct))
-    return Grams(*columns, tokens)
+    return Grams(grams[:found], windows[:found], lengths[:found], owners[:found], distinct[:found], tokens)
 
 
 @nb.njit(cache=True, nogil=True)

@@ -1,0 +1,262 @@
+"""The command line: verbs in, results on standard output, everything else on standard error.
+
+Verbs parse, call and print; what they print is made elsewhere. Exit codes: 0 done, 1 a stage failed,
+2 usage or recipe, 3 quarantine or drop alarm, 4 locked by another run, 5 infrastructure, 6 integrity.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.errors import GristmillError, IntegrityError, RecipeError
+
+app = typer.Typer(
+    name="gristmill",
+    help="Raw text in, training-ready token shards out, and every document accounted for.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
+RunName = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="A run's id or folder; the newest one if left out.")
+]
+Work = Annotated[Path | None, typer.Option("--work", metavar="DIR", help="Folder of results.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Overrides a key of the recipe; may repeat."),
+]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def main() -> None:
+    """The `gristmill` command."""
+    try:
+        app(standalone_mode=False)
+    except GristmillError as error:
+        lines = error.complaints if isinstance(error, RecipeError) else [str(error)]
+        for line in lines:
+            print(f"gristmill: {line}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+    except Exception as error:
+        usage = getattr(error, "show", None)
+        if usage is None:
+            raise
+        usage()
+        sys.exit(2)
+
+
+@app.command("run")
+def run_(
+    recipe: RecipePath,
+    work: Work = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="Trust the stages before.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help="This stage alone.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
+    force: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE", help="Make its results again; may repeat.")
+    ] = None,
+    settings: Settings = None,
+    executor: Annotated[
+        str, typer.Option(help="serial, local, local:N, tcp://HOST:PORT or a scheduler file.")
+    ] = "local",
+    machine: Json = False,
+) -> None:
+    """Run a recipe, reusing every result that is still right."""
+    from pipeline import recipe as recipes  # noqa: PLC0415 - each verb pays for its own imports
+    from pipeline.progress import Watcher  # noqa: PLC0415
+    from pipeline.run import Choice, run  # noqa: PLC0415
+
+    if only and (first or until):
+        raise RecipeError(["--only is --from and --until at once; give one or the other"])
+    read = recipes.read(recipe, settings or (), work)
+    choice = Choice(only or first, only or until, tuple(force or ()))
+    with Watcher(machine=machine) as watcher:
+        done, anything = run(read, choice, executor, watcher)
+    record = done.record()
+    if machine:
+        stages = [{k: e[k] for k in ("stage", "key", "in", "alive", "made")} for e in record["stages"]]
+        body = {"run": done.id, "path": str(done.path), "did_anything": anything, "stages": stages}
+        print(json.dumps(body))
+        return
+    if not anything:
+        print(f"nothing to do: {done.id} is up to date")
+        print(f"report: {done.path / 'report.html'}")
+        return
+    _print_funnel(record["stages"])
+    print(f"report: {done.path / 'report.html'}")
+    if (done.path / "packed").exists():
+        print(f"shards: {done.path / 'packed'}")
+
+
+def _print_funnel(stages: Sequence[dict[str, Any]]) -> None:
+    table = Table("stage", "in", "alive", "dropped", "quarantined", "seconds", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for entry in stages:
+        dropped = ", ".join(f"{n} {reason}" for reason, n in sorted(entry["dropped"].items())) or "-"
+        cells = (entry["in"], entry["alive"], dropped, entry["quarantined"] or "-", entry["seconds"])
+        table.add_row(entry["stage"], *(str(cell) for cell in cells))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command("plan")
+def plan_(recipe: RecipePath, work: Work = None, settings: Settings = None, machine: Json = False) -> None:
+    """What a run would do, stage by stage, and why. Makes nothing."""
+    from pipeline import recipe as recipes  # noqa: PLC0415
+    from pipeline.plan import plan  # noqa: PLC0415
+
+    lines = plan(recipes.read(recipe, settings or (), work))
+    if machine:
+        print(json.dumps([line.__dict__ for line in lines]))
+        return
+    table = Table("stage", "state", "why", "what a run does", box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(line.stage, line.state, line.why or "-", line.action)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if all(line.state == "fresh" for line in lines):
+        print("nothing to do")
+
+
+@app.command()
+def status(run: RunName = None, work: Work = None, machine: Json = False) -> None:
+    """The state, funnel and ledger of a run."""
+    from pipeline import runs  # noqa: PLC0415
+
+    found = runs.find(run, work or Path("work"))
+    record = found.record()
+    if machine:
+        hidden = {"identity", "parts", "steps"}
+        stages = [{k: v for k, v in entry.items() if k not in hidden} for entry in record["stages"]]
+        print(json.dumps({**record, "stages": stages}, ensure_ascii=False))
+        return
+    print(f"{found.id}: {record['state']}" + (f": {record['error']}" if record.get("error") else ""))
+    _print_funnel(record["stages"])
+    table = Table("stage", "source", "in", "alive", "dropped", "quarantined", box=None, pad_edge=False)
+    for entry in record["stages"]:
+        for source, book in entry["by_source"].items():
+            gone, bad = sum(book["dropped"].values()), sum(book["quarantined"].values())
+            table.add_row(entry["stage"], source, *(str(n) for n in (book["in"], book["alive"], gone, bad)))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command()
+def report(run: RunName = None, work: Work = None) -> None:
+    """The path of a run's report.html."""
+    from pipeline import runs  # noqa: PLC0415
+
+    path = runs.find(run, work or Path("work")).path / "report.html"
+    if not path.is_file():
+        raise RecipeError(
+            [f"{path.parent.name} has no report: it did not finish (gristmill status says why)"]
+        )
+    print(path)
+
+
+@app.command("documents")
+def documents_(run: RunName = None, work: Work = None) -> None:
+    """The glob of a run's documents table: Parquet, a row a document, for DuckDB, polars or pandas."""
+    from pipeline import runs  # noqa: PLC0415
+
+    print(runs.find(run, work or Path("work")).path / "documents" / "*.parquet")
+
+
+@app.command()
+def quarantine(run: RunName = None, work: Work = None, machine: Json = False) -> None:
+    """The records that could not be read: where they are, why, and how they begin."""
+    from pipeline import documents, runs  # noqa: PLC0415
+
+    rows = documents.quarantined(runs.find(run, work or Path("work")))
+    if machine:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        print(
+            f"{row['source']}: {row['file']}, record {row['record']}: {row['reason']}: {row['excerpt'] or ''}"
+        )
+    print(f"{len(rows)} quarantined", file=sys.stderr)
+
+
+@app.command("explain")
+def explain_(
+    doc: Annotated[
+        str, typer.Argument(metavar="DOC", help="A doc_id, its beginning, or the id in the data.")
+    ],
+    run: RunName = None,
+    work: Work = None,
+    machine: Json = False,
+) -> None:
+    """One document's whole route: where it came from, what was measured, why it was kept or dropped."""
+    from pipeline import explain, runs  # noqa: PLC0415
+
+    found = explain.explain(runs.find(run, work or Path("work")), doc)
+    print(json.dumps(found, ensure_ascii=False) if machine else explain.render(found))
+
+
+@app.command("verify")
+def verify_(
+    run: RunName = None,
+    work: Work = None,
+    packed: Annotated[bool, typer.Option("--packed", help="Decode rows and compare with documents.")] = False,
+) -> None:
+    """Read every result of a run again and compare with its digest; exit code 6 if anything is wrong."""
+    from pipeline import runs, verify  # noqa: PLC0415
+
+    found = runs.find(run, work or Path("work"))
+    problems = verify.verify(found, packed=packed)
+    if problems:
+        raise IntegrityError("\n".join(problems))
+    print(f"{found.id}: everything verifies")
+
+
+@app.command()
+def train(
+    target: Annotated[Path, typer.Argument(metavar="RECIPE|PACKED", help="A recipe with train:, or shards.")],
+    work: Work = None,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints (for PACKED).")] = None,
+    executor: Annotated[str, typer.Option(help="Where to make the shards (for RECIPE).")] = "local",
+) -> None:
+    """Train on a recipe's shards, making them first if need be, or on a folder of shards."""
+    from pipeline import recipe as recipes  # noqa: PLC0415
+    from pipeline.progress import Watcher  # noqa: PLC0415
+    from pipeline.run import Choice, run, train_on  # noqa: PLC0415
+
+    with Watcher(machine=False) as watcher:
+        if target.is_dir():
+            train_on(target, out or Path("work") / "train", recipes.trainer_config(settings or ()), watcher)
+            return
+        read = recipes.read(target, settings or (), work)
+        if read.train is None:
+            raise RecipeError([f"{target} has no train: key; add `train: {{}}` for the defaults"])
+        done, _ = run(read, Choice(), executor, watcher)
+    print((done.path / "train").resolve())
+
+
+@app.command("schema")
+def schema_(
+    word: Annotated[
+        str | None, typer.Argument(metavar="[STAGE]", help="One stage; all of them if left out.")
+    ] = None,
+) -> None:
+    """The recipe's JSON schema: every key with its type, default and meaning."""
+    from pipeline import schema  # noqa: PLC0415
+
+    print(json.dumps(schema.schema(word), indent=1, ensure_ascii=False))

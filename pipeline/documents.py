@@ -1,0 +1,162 @@
+"""The documents table: a row a document, in load order, with its fate and every measurement.
+
+One Parquet file a part under RUN/documents, joined by position from what the stages wrote; columns that no
+stage of the recipe writes are null, so that the schema is the same for every recipe. Reads columns, computes
+nothing new.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import IntegrityError
+from pipeline.executors import cores
+from pipeline.flow import Flow
+from pipeline.keys import short
+from pipeline.runs import Run
+from pipeline.store import Marker, file_sha256, inspect, mark, read_marker, read_table, writing
+from stages.base import stage_class
+
+HITS: Final = pa.list_(
+    pa.struct([("benchmark", pa.string()), ("item", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
+)
+
+# Fixed columns, in order: name, type, and the column of a stage that it comes from.
+FIXED: Final = (
+    ("doc_id", pa.string(), "doc_id"),
+    ("orig_id", pa.string(), "orig_id"),
+    ("source", pa.string(), "source"),
+    ("file", pa.string(), "file"),
+    ("record", pa.int64(), "record"),
+    ("fate", pa.string(), ""),
+    ("reason", pa.string(), ""),
+    ("lang", pa.string(), "lang"),
+    ("lang_score", pa.float64(), "lang_score"),
+    ("duplicate_of", pa.string(), "duplicate_of"),
+    ("similarity", pa.float64(), "similarity"),
+    ("cluster_size", pa.int32(), "cluster_size"),
+    ("contamination", HITS, "contamination"),
+    ("chars", pa.int64(), "chars"),
+    ("tokens", pa.int64(), "token_count"),
+    ("repeats", pa.int32(), "repeats"),
+)
+_BULK: Final = frozenset({"text", "tokens", "bytes", "excerpt", "offset", "url"})
+VERSION: Final = 1
+
+
+def metric_columns() -> list[tuple[str, pa.DataType]]:
+    """The measurements of clean and langid that follow the fixed columns, whatever the recipe."""
+    taken = {source for _, _, source in FIXED} | _BULK
+    return [
+        (name, kind)
+        for word in ("clean", "langid")
+        for name, kind in stage_class(word).writes.items()
+        if name not in taken
+    ]
+
+
+def write(flow: Flow, run: Run) -> None:
+    """Writes RUN/documents; tables that an earlier run made are linked, not made again."""
+    folder = run.path / "documents"
+    folder.mkdir(exist_ok=True)
+    stages = [done for done in flow.walked if done.parts]
+
+    def part(index: int) -> None:
+        markers = {done.stage.word(): done.parts[index] for done in stages}
+        stem = flow.store / "documents" / short(VERSION, [marker.sha256 for marker in markers.values()])
+        state, marker = inspect(stem)
+        if state != "fresh" or marker is None:
+            if state == "corrupt":
+                stem.with_name(stem.name + ".json").unlink()
+            marker = _publish(stem, table(markers))
+        target = folder / f"{index:05d}.parquet"
+        target.unlink(missing_ok=True)
+        assert marker.data is not None  # noqa: S101 - published with data
+        os.link(marker.data, target)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(part, range(len(stages[0].parts))))
+
+
+def _publish(stem: Path, rows: pa.Table) -> Marker:
+    path = stem.with_name(stem.name + ".parquet")
+    with writing(path) as beside:
+        pq.write_table(rows, beside, compression="zstd")
+        body = {"data": path.name, "bytes": beside.stat().st_size, "sha256": file_sha256(beside)}
+    return mark(stem, body)
+
+
+def table(markers: Mapping[str, Marker]) -> pa.Table:
+    """The documents of one part.
+
+    Args:
+        markers: stage -> the part's marker at that stage, in the order of the recipe.
+    """
+    found: dict[str, pa.ChunkedArray] = {}
+    rows = 0
+    fate = np.zeros(0, object)
+    reason = np.zeros(0, object)
+    for place, (word, marker) in enumerate(markers.items()):
+        path = Path(str(marker.data))
+        names = [n for n in stage_class(word).writes if n not in {"text", "tokens", "excerpt"}]
+        columns = read_table(path, [*names, "reason"])
+        if place == 0:
+            rows = columns.num_rows
+            fate, reason = np.full(rows, "kept", object), np.full(rows, None, object)
+        given = columns.column("reason").combine_chunks()
+        dead = ~given.is_null().to_numpy(zero_copy_only=False)
+        fate[dead] = "quarantined" if place == 0 else word
+        reason[dead] = given.filter(pa.array(dead)).to_numpy(zero_copy_only=False)
+        found |= {name: columns.column(name) for name in names}
+    columns_out: dict[str, Any] = {}
+    for name, kind, source in FIXED:
+        columns_out[name] = _column(found, source, kind, rows)
+    columns_out["fate"], columns_out["reason"] = pa.array(fate, pa.string()), pa.array(reason, pa.string())
+    kept = pa.array(fate == "kept")
+    repeats = columns_out["repeats"] if "repeats" in found else pa.array(np.ones(rows, np.int32))
+    columns_out["repeats"] = pc.if_else(kept, repeats, pa.scalar(0, pa.int32()))
+    for name, kind in metric_columns():
+        columns_out[name] = _column(found, name, kind, rows)
+    return pa.table(columns_out)
+
+
+def _column(found: Mapping[str, pa.ChunkedArray], name: str, kind: pa.DataType, rows: int) -> pa.Array:
+    if name not in found:
+        return pa.nulls(rows, kind)
+    column = found[name].combine_chunks()
+    if pa.types.is_fixed_size_binary(column.type):
+        return hexadecimal(column)
+    return column.cast(kind)
+
+
+def hexadecimal(column: pa.Array) -> pa.Array:
+    """128-bit ids as 32 hex digits, nulls kept."""
+    return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+
+
+def quarantined(run: Run) -> list[dict[str, Any]]:
+    """The records that load could not read: source, file, record, offset, reason and excerpt."""
+    names = ["source", "file", "record", "offset", "reason", "excerpt"]
+    rows: list[dict[str, Any]] = []
+    for stem in run.record()["stages"][0]["parts"]:
+        marker = read_marker(Path(stem))
+        if marker is None or marker.data is None:
+            raise IntegrityError(f"{stem} is damaged; run the recipe again to make it anew")
+        columns = read_table(marker.data, names)
+        rows += columns.filter(pc.is_valid(columns.column("reason"))).to_pylist()
+    return rows
+
+
+def read(run: Run, columns: list[str] | None = None) -> pa.Table:
+    """The documents table of a run, or some of its columns."""
+    files = sorted((run.path / "documents").glob("*.parquet"))
+    return pa.concat_tables([pq.read_table(path, columns=columns) for path in files])

@@ -1,0 +1,103 @@
+"""Rows on their way from parts to buckets: one file a part, sorted by bucket, a slice a bucket.
+
+Used for the findings of Global stages and for the routed rows of the Shuffle. Files are Arrow IPC and
+memory-mapped, so a reader touches only the slices it needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.store import Marker, publish, read_table
+
+
+def send(stem: Path, table: pa.Table, body: Mapping[str, Any], *, weighed: bool = False) -> Marker:
+    """Publishes rows with a column `bucket`; the marker says where each bucket's slice lies.
+
+    If they are weighed, they have a column `weight` (int64), and the marker says its sum for each bucket.
+    """
+    buckets = table.column("bucket").to_numpy()
+    table = table.take(pa.array(np.argsort(buckets, kind="stable")))
+    found, counts = np.unique(buckets, return_counts=True)
+    starts = np.cumsum(counts) - counts
+    slices = {
+        str(b): [s, n] for b, s, n in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True)
+    }
+    if weighed:
+        weights = np.add.reduceat(table.column("weight").to_numpy(), starts) if len(starts) else np.zeros(0)
+        body = {
+            **body,
+            "weights": {str(b): int(w) for b, w in zip(found.tolist(), weights.tolist(), strict=True)},
+        }
+    return publish(stem, table, {**body, "slices": slices}, parquet=False)
+
+
+def receive(sent: Iterable[Mapping[str, Any]], bucket: int) -> pa.Table:
+    """The rows of one bucket from all parts; `part` (uint32) is added.
+
+    Args:
+        sent: for each part `path`, `part` and `slices` (bucket -> [start, rows]).
+        bucket: the bucket asked for; rows come in the order of the parts.
+    """
+    tables: list[pa.Table] = []
+    empty: pa.Table | None = None
+    for entry in sent:
+        start, rows = entry["slices"].get(str(bucket), (0, 0))
+        if rows or empty is None:
+            table = read_table(Path(entry["path"])).slice(start, rows)
+            table = table.append_column("part", pa.array(np.full(rows, entry["part"], np.uint32)))
+            empty = table.slice(0, 0) if empty is None else empty
+            if rows:
+                tables.append(table)
+    if empty is None:
+        raise ValueError("findings of no part at all")
+    return pa.concat_tables(tables) if tables else empty
+
+
+def ranges(loads: Mapping[int, int], limit: int) -> list[tuple[int, ...]]:
+    """Adjacent buckets joined until a group carries `limit` rows: few tasks for small corpora."""
+    groups: list[list[int]] = []
+    carried = limit
+    for bucket in sorted(loads):
+        if carried + loads[bucket] > limit:
+            groups.append([])
+            carried = 0
+        groups[-1].append(bucket)
+        carried += loads[bucket]
+    return [tuple(group) for group in groups]
+
+
+def part_slices(ruling: pa.Table) -> tuple[pa.Table, dict[str, list[Any]]]:
+    """A ruling sorted by part and row, and part -> [start, rows, digest of the slice without `part`]."""
+    ruling = ruling.sort_by([("part", "ascending"), ("row", "ascending")]).combine_chunks()
+    found, counts = np.unique(ruling.column("part").to_numpy(), return_counts=True)
+    starts = np.cumsum(counts) - counts
+    slices: dict[str, list[Any]] = {}
+    for part, start, rows in zip(found.tolist(), starts.tolist(), counts.tolist(), strict=True):
+        piece = ruling.slice(start, rows).drop_columns("part")
+        slices[str(part)] = [start, rows, table_sha256(piece)]
+    return ruling, slices
+
+
+def table_sha256(table: pa.Table) -> str:
+    """A digest of a table's content (its IPC stream), whatever file it lies in."""
+    sink = pa.BufferOutputStream()
+    whole = table.combine_chunks().take(pa.array(np.arange(table.num_rows)))
+    with pa.ipc.new_stream(sink, whole.schema) as writer:
+        writer.write_table(whole.combine_chunks())
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def ruling_for(path: Path, slices: Mapping[str, Sequence[Any]] | None, part: int) -> pa.Table:
+    """What a ruling says to one part: its slice, or all of it when it names no parts."""
+    ruling = read_table(path)
+    if slices is None:
+        return ruling
+    start, rows, _ = slices.get(str(part), (0, 0, ""))
+    return ruling.slice(start, rows).drop_columns("part")

@@ -1,0 +1,168 @@
+"""Where tasks run: in this process, on local processes, or on a Dask cluster. The only module that knows Dask.
+
+Dask is the dispatcher, not the data plane: tasks are paths and small JSON, receipts are smaller still, and
+results go through the store. At most a few tasks a thread are in flight; every submission has a key of its
+own and is impure, so nothing is remembered between runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from uuid import uuid4
+
+from pipeline.errors import InfrastructureFailed, RecipeError
+from pipeline.tasks import Task, perform
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# One thread a worker is the unit of parallelism; native pools on top of that only fight each other.
+THREADS: Final = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "ARROW_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+IN_FLIGHT: Final = 3  # tasks a thread: one runs, the next waits beside it, one is on its way
+RETRIES: Final = 3  # a task whose worker died is given to another this often
+
+
+class Executor(Protocol):
+    """Runs a function over tasks; receipts come in any order. Closing it lets go of what it started."""
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """Receipts of the tasks, as they finish. Exceptions of a task are raised here."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Serial(AbstractContextManager["Serial"]):
+    """Tasks run one after the other in this process: for debugging, and as the reference for the others."""
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """Receipts in the order of the tasks."""
+        return map(perform, tasks)
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+
+class Dask(AbstractContextManager["Dask"]):
+    """Tasks run on the workers of a Dask cluster, started here (a number of workers) or found (an address).
+
+    Raises:
+        InfrastructureFailed: no scheduler at that address, or workers and scheduler died.
+    """
+
+    def __init__(self, address: str | None, workers: int) -> None:
+        import dask  # noqa: PLC0415 - half a second that a serial run or a plan does not pay
+        from distributed import Client, LocalCluster  # noqa: PLC0415
+
+        dask.config.set(
+            {
+                "distributed.worker.daemon": False,
+                "distributed.scheduler.allowed-failures": RETRIES,
+                "distributed.admin.tick.limit": "60s",
+                "distributed.comm.timeouts.connect": "20s",
+            }
+        )
+        self._cluster: Any = None
+        try:
+            if address is None:
+                self._cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    memory_limit=0,
+                    silence_logs=50,
+                    env=THREADS,
+                )
+                self._client: Client = Client(self._cluster)
+            elif address.startswith(("tcp://", "tls://", "ucx://", "ws://", "wss://")):
+                self._client = Client(address, timeout=20)
+            else:
+                self._client = Client(scheduler_file=address, timeout=20)
+            self._client.wait_for_workers(1, timeout=60)
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureFailed(
+                f"no Dask scheduler with a worker answers at {address or '127.0.0.1'}: {error}. "
+                f"Start them (dask scheduler, dask worker) or use --executor local."
+            ) from error
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[dict[str, Any]]:
+        """Receipts as they finish; a few tasks a thread are in flight at any time."""
+        from distributed import CancelledError, KilledWorker, as_completed  # noqa: PLC0415
+        from distributed.comm import CommClosedError  # noqa: PLC0415
+
+        waiting = iter(tasks)
+        try:
+            threads = sum(self._client.nthreads().values()) or 1
+            first = [self._submit(task) for task in islice(waiting, IN_FLIGHT * threads)]
+            running = as_completed(first)
+            for future in running:
+                yield future.result()
+                for task in islice(waiting, 1):
+                    running.add(self._submit(task))
+        except KilledWorker as error:
+            raise InfrastructureFailed(
+                f"a task killed {RETRIES + 1} workers in turn ({error}): too little memory for a part? Lower "
+                f"load.part_bytes, or give workers more. Finished parts are kept."
+            ) from error
+        except (CancelledError, CommClosedError, TimeoutError, OSError) as error:
+            raise InfrastructureFailed(
+                f"lost the Dask scheduler ({type(error).__name__}: {error}). Finished parts are kept: run again."
+            ) from error
+
+    def _submit(self, task: Task) -> Any:
+        return self._client.submit(perform, task, key=f"gristmill-{uuid4().hex}", pure=False, retries=0)
+
+    def __exit__(self, *_: object) -> None:
+        """Lets go of the client, and of the cluster if it was started here."""
+        self._client.close(timeout=10)
+        if self._cluster is not None:
+            self._cluster.close(timeout=10)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def executor(name: str) -> Serial | Dask:
+    """The executor that a name asks for.
+
+    Args:
+        name: `serial`; `local` (a process a core) or `local:N`; the address of a Dask scheduler
+            (`tcp://host:8786`); or the path of a scheduler file.
+
+    Raises:
+        RecipeError: no such executor.
+        InfrastructureFailed: it cannot be reached.
+    """
+    kind, _, rest = name.partition(":")
+    if name == "serial":
+        return Serial()
+    if kind == "local" and (not rest or rest.isdecimal()):
+        return Dask(None, int(rest) if rest else cores())
+    if "://" in name or Path(name).is_file():
+        return Dask(name, 0)
+    raise RecipeError(
+        [
+            f"--executor {name}: expected serial, local, local:N, tcp://HOST:PORT or the path of a scheduler file"
+        ]
+    )

@@ -1,0 +1,132 @@
+"""The corpus report: report.json for machines, report.html for people.
+
+    counts.py     documents, bytes and tokens by stage, source, language and reason
+    outcomes.py   mixture, contamination, packing, training: what came of the run
+    samples.py    excerpts of what was dropped, and of what it duplicates
+    charts.py     numbers become paths of SVG
+    page.html     the page, without scripts; macros.html draws what it repeats
+
+Everything is read from what the run stored; nothing is computed here that decides anything.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline import plain
+from pipeline.recipe import Recipe
+from pipeline.report import charts, counts, outcomes, samples
+from pipeline.runs import Run
+from pipeline.store import write_json, writing
+from pipeline.stored import Stored
+
+__all__ = ["facts", "render", "write"]
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+
+
+def write(recipe: Recipe, run: Run) -> None:
+    """Writes RUN/report.json and RUN/report.html from what the run stored.
+
+    Args:
+        recipe: the recipe that ran; the run's record names everything that is shown.
+        run: its state may still be "running": the report is written before the run is done.
+    """
+    stored = Stored(run)
+    found = facts(stored)
+    write_json(run.path / "report.json", found)
+    with writing(run.path / "report.html") as beside:
+        beside.write_text(render(stored, found, title=recipe.name), encoding="utf-8")
+
+
+def facts(stored: Stored) -> dict[str, Any]:
+    """All numbers of the report: the content of report.json.
+
+    The keys `run`, `stages`, `tokens`, `mixture`, `contamination` and `packing` are fixed.
+    """
+    table = counts.Documents(stored)
+    stages = [counts.stage_facts(entry) for entry in stored.stages]
+    found: dict[str, Any] = {
+        "run": stored.run.id,
+        "name": stored.record.get("name"),
+        "recipe": stored.record.get("recipe"),
+        "started": stored.record.get("started"),
+        "documents": table.fates(),
+        "stages": stages,
+        "tokens": table.tokens(),
+        "mixture": outcomes.mixture(stored, table),
+        "contamination": outcomes.contamination(stored, table),
+        "packing": outcomes.packing(stored),
+        "funnel": counts.funnel(stages),
+        "sources": table.by("source"),
+        "languages": table.by("lang"),
+        "lengths": table.lengths(),
+        "duplicates": outcomes.duplicates(table),
+        "ledger": counts.ledger(stages),
+        "training": outcomes.training(stored.run.path),
+        "versions": counts.versions(stored),
+    }
+    return found | {"verdicts": outcomes.verdicts(found)}
+
+
+def render(stored: Stored, found: dict[str, Any], *, title: str) -> str:
+    """The page.
+
+    Args:
+        stored: where the excerpts come from.
+        found: `facts(stored)`.
+        title: what the page is called.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": count, "size": size, "share": share, "time": duration, "plain": plain.plain, "number": number,
+    }  # fmt: skip
+    page = environment.get_template("page.html")
+    return page.render(
+        title=title, facts=found, reasons=samples.reasons(stored, found["stages"]), charts=charts
+    )
+
+
+def count(value: float | None) -> str:
+    """12345 -> 12,345; nothing -> an en dash."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def size(value: float | None) -> str:
+    """Bytes in the unit that gives one to three digits before the point."""
+    if value is None:
+        return "–"
+    power = min(int(math.log(value, 1000)), len(_UNITS) - 1) if value >= 1 else 0
+    return f"{value / 1000**power:.3g} {_UNITS[power]}"
+
+
+def share(value: float | None) -> str:
+    """0.1234 -> 12.3 %; what is not nothing never reads 0 %."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    return f"{value:.1%}".replace("%", " %")
+
+
+def number(value: float | None) -> str:
+    """Four significant digits."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,111 @@
+"""Numbers become coordinates and SVG paths; the templates draw them. Knows no meaning and no colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+WIDTH: Final = 640.0  # user units of every chart; the page scales them
+HEIGHT: Final = 200.0
+_LEFT: Final = 46.0  # room for the numbers on the axes
+_BOTTOM: Final = 24.0
+_TOP: Final = 10.0
+POINTS: Final = 600  # of a curve: about one a pixel
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A frame: what lies at its corners, and where the marks are.
+
+    Attributes:
+        left, right, low, high: values at the edges.
+        across: (x, label) of the marks below.
+        up: (y, label) of the marks at the side.
+    """
+
+    left: float
+    right: float
+    low: float
+    high: float
+    across: tuple[tuple[float, str], ...]
+    up: tuple[tuple[float, str], ...]
+
+    def x(self, value: float) -> float:
+        """Where a value lies, from the left."""
+        return round(_LEFT + (value - self.left) / ((self.right - self.left) or 1) * (WIDTH - _LEFT - 8), 1)
+
+    def y(self, value: float) -> float:
+        """Where a value lies, from the top."""
+        share = (value - self.low) / ((self.high - self.low) or 1)
+        return round(HEIGHT - _BOTTOM - share * (HEIGHT - _BOTTOM - _TOP), 1)
+
+
+def axes(
+    left: float, right: float, low: float, high: float, across: Sequence[tuple[float, str]] = ()
+) -> Axes:
+    """A frame with marks at round numbers; `across` names the marks below where they are not numbers."""
+    frame = Axes(left, right, low, high, (), ())
+    below = across or [(value, label(value)) for value in rounds(left, right, 6)]
+    beside = [(frame.y(value), label(value)) for value in rounds(low, high, 4)]
+    return Axes(left, right, low, high, tuple((frame.x(v), name) for v, name in below), tuple(beside))
+
+
+def rounds(low: float, high: float, most: int) -> list[float]:
+    """At most `most` + 1 round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return [low] if math.isfinite(low) else []
+    raw = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [round(n * step, 12) for n in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def label(value: float) -> str:
+    """A number short enough for an axis: 1200000 -> 1.2M."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:g}{unit}"
+    return f"{value:g}"
+
+
+def histogram(counts: Sequence[int], frame: Axes) -> list[tuple[float, float, float, float]]:
+    """A bar (x, y, width, height) a bin; bin i lies from i to i + 1."""
+    floor = frame.y(0)
+    bars = []
+    for place, number in enumerate(counts):
+        if number:
+            x, top = frame.x(place), frame.y(number)
+            bars.append((x + 0.5, top, round(frame.x(place + 1) - x - 1, 1), round(floor - top, 1)))
+    return bars
+
+
+def curve(points: Sequence[Sequence[float]], frame: Axes) -> str:
+    """The path of a curve; of many points every so manieth, the last one always."""
+    step = max(1, math.ceil(len(points) / POINTS))
+    chosen = [*points[:-1:step], points[-1]] if points else []
+    return "".join(f"{'L' if place else 'M'}{frame.x(x)} {frame.y(y)}" for place, (x, y) in enumerate(chosen))
+
+
+def loss_axes(*curves: Sequence[Sequence[float]]) -> Axes:
+    """A frame for curves of a loss: from step 0, from a little below the least to the greatest value."""
+    values = [y for points in curves for _, y in points]
+    steps = [x for points in curves for x, _ in points]
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.05 or 0.1
+    return axes(0, max(steps), low - margin, high + margin)
+
+
+def length_axes(*histograms: Sequence[int]) -> Axes:
+    """A frame for documents by length in powers of two."""
+    bins = max((len(counts) for counts in histograms), default=1) or 1
+    top = max((max(counts, default=1) for counts in histograms), default=1)
+    return axes(
+        0,
+        bins,
+        0,
+        top,
+        [(float(i), label(2**i) if i < 10 else label(round(2**i, -2))) for i in range(0, bins + 1, 2)],
+    )

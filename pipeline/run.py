@@ -1,0 +1,305 @@
+"""One run, from the lease to the report.
+
+    lease -> walk the stages (conservation, alarms) -> train -> documents -> report -> done
+
+A run that finds everything fresh does nothing and says so. A run that fails keeps every finished result, and
+its folder says what happened. Computing is `flow.py`'s business, judging `ledger.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pipeline import documents, ledger, report, runs
+from pipeline.errors import GristmillError, IntegrityError, RecipeError, StageFailed
+from pipeline.executors import THREADS, Executor, executor
+from pipeline.flow import Flow, Waiting, Walked
+from pipeline.keys import short
+from pipeline.lease import lease
+from pipeline.progress import Watcher
+from pipeline.recipe import Recipe
+from pipeline.runs import Run
+from pipeline.store import Marker, write_json
+from stages.base import Source, StageError
+
+
+class Interrupted(GristmillError):
+    """The user asked to stop; what was in flight is finished and kept."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which stages a run may touch.
+
+    Attributes:
+        first: earlier stages must be there already (`--from`, `--only`).
+        last: later stages are left alone (`--until`, `--only`).
+        force: stages whose results are made again.
+    """
+
+    first: str | None = None
+    last: str | None = None
+    force: tuple[str, ...] = ()
+
+    def check(self, recipe: Recipe) -> None:
+        """Complains about words that are no stages of the recipe."""
+        words = [stage.word() for stage in recipe.stages]
+        named = [word for word in (self.first, self.last, *self.force) if word is not None]
+        wrong = [word for word in named if word not in (*words, "train")]
+        if wrong:
+            raise RecipeError(
+                [f"{word!r} is not a stage of {recipe.path}: {', '.join(words)}" for word in wrong]
+            )
+        if self.first in words and self.last in words and words.index(self.first) > words.index(self.last):
+            raise RecipeError([f"--from {self.first} comes after --until {self.last}"])
+
+
+def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[Run, bool]:
+    """Runs a recipe.
+
+    Args:
+        recipe: what to do.
+        choice: which stages.
+        where: name of the executor.
+        watcher: told how it goes.
+
+    Returns:
+        The run, and whether there was anything to do.
+
+    Raises:
+        GristmillError: with the exit code for the command line.
+    """
+    choice.check(recipe)
+    with lease(recipe.work, f"run {recipe.name}"), ExitStack() as stack, _stopping(watcher) as stopping:
+        begun = _Begun(recipe, where)
+        started: list[Executor] = []
+
+        def workers() -> Executor:
+            begun.run()
+            if not started:
+                started.append(executor(where))
+                stack.push(started[0].__exit__)
+            return started[0]
+
+        flow = Flow(recipe, recipe.work, workers, watcher.step, stopping)
+        try:
+            complete = _walk(flow, choice, begun)
+            packed = flow.walked[-1].files.get("packed")
+            if complete and packed is not None and recipe.train is not None:
+                begun.trained = _train(recipe, packed[0], packed[1], watcher, begun)
+            return _conclude(flow, begun, complete)
+        except BaseException as error:
+            begun.failed(error)
+            if isinstance(error, StageError):
+                raise RecipeError([f"{recipe.path}: {error}"]) from error
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted("stopped; finished parts are kept, run again to go on") from error
+            raise
+
+
+def _walk(flow: Flow, choice: Choice, begun: _Begun) -> bool:
+    """Walks as far as the choice allows; True if that is the whole recipe."""
+    words = [stage.word() for stage in flow.recipe.stages]
+    frozen = words[: words.index(choice.first)] if choice.first in words else []
+    before: list[Marker] | None = None
+    try:
+        for done in flow.walk(choice.force, frozen=frozen):
+            stage = done.stage
+            markers = done.parts or done.steps["route"]
+            book = ledger.conserve(stage.word(), before, markers)
+            before = done.parts
+            begun.stage(done, book)
+            if isinstance(stage, Source):
+                ledger.alarm_quarantine(book, getattr(stage, "max_quarantine", 1.0))
+            ledger.alarm_drop(stage, book)
+            if stage.word() == choice.last:
+                return stage.word() == words[-1] and flow.recipe.train is None
+    except Waiting as waiting:
+        wrong = f"--from {choice.first}: {waiting.stage} is not complete ({waiting.step}: {waiting.states})"
+        raise RecipeError([f"{wrong}; run without --from first"]) from waiting
+    return True
+
+
+def _conclude(flow: Flow, begun: _Begun, complete: bool) -> tuple[Run, bool]:
+    """Documents and report, unless an earlier run made the very same ones."""
+    digest = short([done.key for done in flow.walked], begun.trained or "")
+    earlier = runs.latest(flow.work, digest=digest, state="done")
+    if earlier is not None and not begun.made and (earlier.path / "report.json").is_file():
+        return earlier, False
+    run = begun.run()
+    run.update(digest=digest, complete=complete, inputs=str(flow.recipe.base))
+    if flow.walked[-1].files.get("packed"):
+        packed = flow.walked[-1].files["packed"][0]
+        (run.path / "packed").unlink(missing_ok=True)
+        (run.path / "packed").symlink_to(os.path.relpath(packed, run.path), target_is_directory=True)
+    documents.write(flow, run)
+    report.write(flow.recipe, run)
+    run.update(state="done", finished=round(time.time(), 3))
+    run.journal("done")
+    return run, True
+
+
+class _Begun:
+    """A run that gets its folder only once there is something to do."""
+
+    def __init__(self, recipe: Recipe, where: str) -> None:
+        self._recipe, self._where = recipe, where
+        self._run: Run | None = None
+        self._waiting: list[dict[str, Any]] = []
+        self.made = 0
+        self.trained: str | None = None
+
+    def run(self) -> Run:
+        """The run's folder, made now if need be."""
+        if self._run is None:
+            recipe = self._recipe
+            self._run = runs.new(recipe.work, recipe.name)
+            with (self._run.path / "recipe.resolved.yaml").open("w", encoding="utf-8") as file:
+                YAML().dump(dict(recipe.resolved), file)
+            self._run.update(
+                run=self._run.id, name=recipe.name, recipe=str(recipe.path), executor=self._where,
+                state="running", pid=os.getpid(), started=round(time.time(), 3), stages=self._waiting,
+            )  # fmt: skip
+            self._run.journal("started", executor=self._where)
+        return self._run
+
+    def stage(self, done: Walked, book: ledger.Ledger) -> None:
+        """Notes a finished stage."""
+        self._waiting.append(entry(done, book))
+        self.made += done.made[0]
+        if self._run is not None:
+            self._run.update(stages=self._waiting)
+            self._run.journal("stage", stage=done.stage.word(), made=done.made[0], of=done.made[1])
+
+    def failed(self, error: BaseException) -> None:
+        """Notes how the run ended, if it ever began."""
+        if self._run is not None:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._run.update(state=state, error=str(error), finished=round(time.time(), 3))
+            self._run.journal(state, error=str(error))
+
+
+def entry(done: Walked, book: ledger.Ledger) -> dict[str, Any]:
+    """What run.json and report.json say of a stage."""
+    total = ledger.totals(book)
+    markers = [*done.parts, *(m for step in done.steps.values() for m in step)]
+    return {
+        "stage": done.stage.word(),
+        "key": done.key,
+        "in": total["in"],
+        "alive": total["alive"],
+        "dropped": total["dropped"],
+        "quarantined": sum(total["quarantined"].values()),
+        "quarantined_by_reason": total["quarantined"],
+        "seconds": round(sum(m.body.get("seconds", 0.0) for m in markers), 3),
+        "bytes": total.get("bytes", 0),
+        "tokens": total.get("token_count"),
+        "peak_mb": max((m.body.get("peak_mb", 0) for m in markers), default=0),
+        "by_source": book,
+        "tallies": ledger.tallies(done.parts or done.steps["route"]),
+        "made": list(done.made),
+        "identity": done.identity,
+        "parts": [str(m.path.with_suffix("")) for m in done.parts],
+        "steps": {step: [str(m.path.with_suffix("")) for m in ms] for step, ms in done.steps.items()},
+    }
+
+
+def _train(recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Begun) -> str:
+    """Trains on the shards in a process of its own; returns the training's key."""
+    config = dict(recipe.train or {})
+    key = short(key, config)
+    out = recipe.work / "store" / "train" / key
+    if not (out / "summary.json").is_file():
+        begun.run().journal("train", out=str(out))
+        begun.made += 1
+        train_on(packed, out, config, watcher)
+    if begun.made:
+        link = begun.run().path / "train"
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(out, link.parent), target_is_directory=True)
+    return key
+
+
+def train_on(packed: Path, out: Path, config: Mapping[str, Any], watcher: Watcher) -> None:
+    """Trains on a folder of shards, without a recipe; checkpoints and metrics go to `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", dict(config))
+    with _stopping(watcher) as stopping:
+        arguments = ["--packed", str(packed), "--out", str(out), "--config", str(out / "config.json")]
+        start_trainer(["train", *arguments], watcher, stopping)
+
+
+def start_trainer(
+    arguments: Sequence[str], watcher: Watcher, stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """Starts the trainer as a process, shows what it says, and waits for it.
+
+    Raises:
+        StageFailed, RecipeError, IntegrityError: it failed; its last words are the message.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in THREADS}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+    )  # fmt: skip
+    last: list[str] = []
+    try:
+        for line in process.stdout or ():
+            watcher.note(line.rstrip())
+            last = [*last[-19:], line.rstrip()]
+            if stopping():
+                process.terminate()
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait(30)
+        raise
+    if stopping():
+        raise KeyboardInterrupt
+    if code:
+        words = "\n".join(last)
+        match code:
+            case 2:
+                raise RecipeError([f"train: {words}"])
+            case 6:
+                raise IntegrityError(f"train: {words}")
+            case _:
+                raise StageFailed(f"train: the trainer ended with code {code}:\n{words}")
+
+
+@contextmanager
+def _stopping(watcher: Watcher) -> Iterator[Callable[[], bool]]:
+    """The first interrupt lets the parts in flight finish; the second stops at once."""
+    asked = threading.Event()
+
+    def interrupt(number: int, _frame: Any) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        watcher.note(
+            f"{signal.Signals(number).name}: finishing the parts in flight; once more to stop at once"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,181 @@
+"""Reads back what a run stored: any column of any document, as it stood after any stage.
+
+Documents are named by their row: the position in the documents table, parts one after the other in load
+order. Only reads; does not know what the columns mean.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import documents
+from pipeline.errors import IntegrityError
+from pipeline.runs import Run
+from pipeline.store import Marker, read_marker, read_table
+from stages.base import stage_class
+
+
+class Stored:
+    """The results of one run.
+
+    Attributes:
+        run: the run.
+        record: its run.json.
+        stages: the entries of its stages, in the order of the recipe.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.record = run.record()
+        self.stages: list[dict[str, Any]] = self.record.get("stages", [])
+        self._schemas: dict[str, pa.Schema] = {}
+
+    def entry(self, word: str) -> dict[str, Any] | None:
+        """What run.json says of a stage; None if the run has none of that name."""
+        return next((entry for entry in self.stages if entry["stage"] == word), None)
+
+    def marker(self, stem: str) -> Marker:
+        """The marker of a result of this run.
+
+        Raises:
+            IntegrityError: it is gone or damaged.
+        """
+        found = read_marker(Path(stem))
+        if found is None:
+            raise IntegrityError(
+                f"{stem}.json: the run {self.run.id} stored a result there that is gone or damaged; "
+                f"run the recipe again to make it again"
+            )
+        return found
+
+    def ruling(self, word: str) -> pa.Table | None:
+        """The last ruling of a stage, if it made any."""
+        entry = self.entry(word)
+        turns = [step for step in (entry or {}).get("steps", {}) if step.startswith("ruling ")]
+        if entry is None or not turns:
+            return None
+        last = max(turns, key=lambda step: int(step.split()[1]))
+        path = self.marker(entry["steps"][last][0]).data
+        return read_table(path) if path is not None else None
+
+    @cached_property
+    def bounds(self) -> npt.NDArray[np.int64]:
+        """Row at which each part begins, and the number of all rows."""
+        files = sorted((self.run.path / "documents").glob("*.parquet"))
+        return np.cumsum([0, *(pq.read_metadata(path).num_rows for path in files)])
+
+    @property
+    def rows(self) -> int:
+        """How many documents the run has, dead ones included."""
+        return int(self.bounds[-1])
+
+    def documents(self, columns: list[str] | None = None) -> pa.Table:
+        """The documents table, or some of its columns."""
+        return documents.read(self.run, columns)
+
+    def columns(self) -> dict[str, list[str]]:
+        """Column -> the stages of the run that wrote it, in order."""
+        found: dict[str, list[str]] = {}
+        for entry in self.stages:
+            for name in self._schema(entry).names if entry["parts"] else ():
+                found.setdefault(name, []).append(entry["stage"])
+        return found
+
+    def column(self, name: str) -> pa.ChunkedArray | None:
+        """A column of all rows: of each row the last value that a stage gave it; None: nobody writes it."""
+        if name not in self.columns():
+            return None
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            parts = list(pool.map(lambda part: self._latest(name, part, None), range(len(self.bounds) - 1)))
+        return pa.chunked_array(parts)
+
+    def texts(
+        self, rows: Iterable[int], *, before: str | None = None, most: int | None = None
+    ) -> dict[int, str]:
+        """The text of documents, as the stages left it last.
+
+        Args:
+            rows: which documents.
+            before: a stage; the text is what that stage read.
+            most: characters to return at most of each.
+
+        Returns:
+            Row -> text; a record that could not be read has none and is left out.
+        """
+        by_part: dict[int, list[int]] = {}
+        for row in sorted(set(rows)):
+            by_part.setdefault(int(np.searchsorted(self.bounds, row, side="right")) - 1, []).append(row)
+
+        def read(part: int) -> dict[int, str]:
+            wanted = by_part[part]
+            column = self._latest("text", part, before)
+            taken = column.take(pa.array([row - int(self.bounds[part]) for row in wanted]))
+            if most is not None:
+                taken = pc.utf8_slice_codeunits(taken, 0, most)
+            return {
+                row: text for row, text in zip(wanted, taken.to_pylist(), strict=True) if text is not None
+            }
+
+        found: dict[int, str] = {}
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for some in pool.map(read, by_part):
+                found |= some
+        return found
+
+    def part_file(self, entry: Mapping[str, Any], part: int) -> Path:
+        """The data file of a part at a stage."""
+        stem = Path(entry["parts"][part])
+        for suffix in (".parquet", ".arrow"):
+            path = stem.with_name(stem.name + suffix)
+            if path.exists():
+                return path
+        raise IntegrityError(f"{stem}: its data file is gone; run the recipe again to make it again")
+
+    def _latest(self, name: str, part: int, before: str | None) -> pa.Array:
+        """A column of a part; a stage that drops a row may leave null what an earlier stage had written."""
+        found: pa.Array | None = None
+        for entry in self.stages:
+            if entry["stage"] == before:
+                break
+            if entry["parts"] and name in self._schema(entry).names:
+                own = read_table(self.part_file(entry, part), [name]).column(0).combine_chunks()
+                found = own if found is None else pc.coalesce(own, found)
+        assert found is not None  # noqa: S101 - callers ask for columns that are there
+        return found
+
+    def _schema(self, entry: Mapping[str, Any]) -> pa.Schema:
+        word = entry["stage"]
+        if word not in self._schemas:
+            path = self.part_file(entry, 0)
+            arrow = path.suffix == ".arrow"
+            self._schemas[word] = (
+                pa.ipc.open_file(pa.memory_map(str(path), "rb")).schema if arrow else pq.read_schema(path)
+            )
+        return self._schemas[word]
+
+
+def reason_sentence(word: str, reason: str) -> str:
+    """What a reason code says; empty for a stage or a code that this version does not have."""
+    try:
+        return stage_class(word).reasons.get(reason, "")
+    except KeyError:
+        return ""
+
+
+def rows_of(table: pa.Table, ids: Sequence[str]) -> dict[str, int]:
+    """The rows of some doc_ids in a table with a column `doc_id`; unknown ids are left out."""
+    if not ids:
+        return {}
+    found = pc.index_in(pa.array(ids), value_set=table.column("doc_id").combine_chunks()).to_pylist()
+    return {doc: row for doc, row in zip(ids, found, strict=True) if row is not None}

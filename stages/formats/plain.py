@@ -1,0 +1,107 @@
+"""Plain text and Markdown: one document a file, or pieces between separators.
+
+Does not clean: line ends, control characters and white space are the business of `clean`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from stages.formats.encodings import codec, decode
+from stages.formats.rows import Job, Record, failed
+from stages.formats.streams import BLOCK, Block, Damage
+
+_FRONT: Final = re.compile(r"\A(---|\+\+\+)[ \t]*\r?\n(.*?)^\1[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_SCALAR: Final = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*[:=][ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
+
+
+def whole(stream: Iterator[Block], limit: int) -> tuple[bytes, Damage | None]:
+    """A file's content, if it stays within `limit` bytes and is not damaged; else its beginning and why."""
+    parts: list[bytes] = []
+    size = 0
+    for block in stream:
+        if isinstance(block, Damage):
+            return b"".join(parts)[:BLOCK], block
+        size += len(block)
+        if size > limit:
+            return b"".join(parts)[:BLOCK], Damage("too_long", f"more than {limit} bytes", 0)
+        parts.append(block)
+    return b"".join(parts), None
+
+
+def read_text(stream: Iterator[Block], job: Job) -> Iterator[Record]:
+    """The file as one document, or the pieces between separators, numbered; blank pieces make no record."""
+    if job.spec.separator:
+        yield from _pieces(stream, job, job.spec.separator)
+        return
+    data, trouble = whole(stream, job.max_record_bytes)
+    yield _document(0, data, trouble, job, 0)
+
+
+def read_markdown(stream: Iterator[Block], job: Job) -> Iterator[Record]:
+    """The file without its front matter, whose scalars may give id and address."""
+    data, trouble = whole(stream, job.max_record_bytes)
+    record = _document(0, data, trouble, job, 0)
+    if record.text is not None:
+        text, front = front_matter(record.text)
+        record = record._replace(text=text, orig_id=front.get(job.spec.id), url=front.get(job.spec.url))
+    yield record
+
+
+def front_matter(text: str) -> tuple[str, dict[str, str]]:
+    """A page and the scalars of the YAML (`---`) or TOML (`+++`) block that it opens with.
+
+    Only `key: value` lines at the left edge are understood; nested values stay unread.
+    A rule at the top of a page (`---` without a single key below it) is no front matter.
+    """
+    found = _FRONT.match(text)
+    if not found:
+        return text, {}
+    scalars = {key: value.strip("'\"") for key, value in _SCALAR.findall(found[2])}
+    return (text[found.end() :].lstrip("\r\n"), scalars) if scalars else (text, {})
+
+
+def _document(number: int, data: bytes, trouble: Damage | None, job: Job, offset: int) -> Record:
+    if trouble:
+        return failed(number, trouble.reason, data or trouble.detail, offset)
+    found = decode(data, job.spec.encoding)
+    if found is None:
+        return failed(number, "bad_encoding", data, offset)
+    if found.replaced:
+        job.tallies["replaced_bytes"] += found.replaced
+    if found.encoding != "utf-8":
+        job.tallies[f"encoding.{found.encoding}"] += 1
+    return Record(number, found.text, offset=offset)
+
+
+def _pieces(stream: Iterator[Block], job: Job, separator: str) -> Iterator[Record]:
+    """Pieces of a file of any size; the separator is searched for in the file's own encoding."""
+    mark = separator.encode(codec(job.spec.encoding or "utf-8") or "utf-8")
+    limit = job.max_record_bytes
+    held, number, offset, skipped = b"", 0, 0, 0
+    for block in stream:
+        if isinstance(block, Damage):
+            yield failed(number, block.reason, held or block.detail, offset)
+            offset += skipped + len(held)
+            held, skipped, number = b"", 0, number + 1
+            continue
+        begin = max(0, len(held) - len(mark) + 1)
+        held += block
+        while (end := held.find(mark, begin)) >= 0:
+            yield from _piece(number, held[:end], skipped, job, offset)
+            offset += skipped + end + len(mark)
+            held, begin, skipped, number = held[end + len(mark) :], 0, 0, number + 1
+        if len(held) > limit + len(mark):
+            keep = len(mark)
+            skipped += len(held) - keep
+            held = held[-keep:]
+    yield from _piece(number, held, skipped, job, offset)
+
+
+def _piece(number: int, data: bytes, skipped: int, job: Job, offset: int) -> Iterator[Record]:
+    if skipped or len(data) > job.max_record_bytes:
+        yield failed(number, "too_long", data, offset)
+    elif data.strip():
+        yield _document(number, data, None, job, offset)

@@ -1,0 +1,217 @@
+"""Records become Arrow tables of bounded size, each row with its doc_id and, where it failed, its reason.
+
+Does not read files. A record is numbered by its reader; its doc_id hangs on (source, file, number) alone,
+never on how the corpus is cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.formats.spec import SourceSpec
+
+WRITES: Final[dict[str, pa.DataType]] = {
+    "doc_id": pa.binary(16),
+    "orig_id": pa.string(),
+    "source": pa.string(),
+    "file": pa.string(),
+    "record": pa.int64(),
+    "url": pa.string(),
+    "text": pa.large_string(),
+    "bytes": pa.int64(),
+    "excerpt": pa.string(),
+    "offset": pa.int64(),
+}
+
+SCHEMA: Final = pa.schema([*WRITES.items(), ("reason", pa.string())])
+
+REASONS: Final[dict[str, str]] = {
+    "bad_json": "The line is not JSON.",
+    "deep_json": "The JSON is nested too deeply to be a document.",
+    "bad_type": "The record is not an object, or its text is not a string.",
+    "no_text": "The record has no text field, or it is null.",
+    "bad_encoding": "The bytes are no text in the declared or any detected encoding.",
+    "bad_csv": "The row is not CSV: an open quote, or more fields than columns.",
+    "bad_http": "The HTTP message inside the WARC record cannot be decoded.",
+    "bad_page": "The page made the extractor crash, run out of memory or take too long.",
+    "too_long": "The record is longer than max_record_bytes.",
+    "truncated": "The file ends inside this record.",
+    "unreadable": "This stretch of the file is broken or not in the format it claims.",
+    "bomb": "The compressed stream expands beyond max_ratio.",
+    "outside_root": "The path leads out of the source's root.",
+    "not_regular": "The path is not a regular file.",
+    "unknown_format": "Neither the name nor the first bytes tell the format; name it with `format:`.",
+}
+"""Reason code -> what it says, for every record that cannot be read."""
+
+_CHUNK_CHARS: Final = 1 << 20
+_CHUNK_ROWS: Final = 4096
+_EXCERPT: Final = 120
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+class Record(NamedTuple):
+    """One record of a file, good (reason None) or not (text None)."""
+
+    number: int
+    text: str | None
+    orig_id: str | None = None
+    url: str | None = None
+    reason: str | None = None
+    excerpt: str | None = None
+    offset: int | None = None
+
+
+class Good(NamedTuple):
+    """Neighbouring good records, numbered from `first`, column by column."""
+
+    first: int
+    texts: list[str]
+    orig_ids: list[str | None]
+    urls: list[str | None]
+    offsets: list[int]
+
+
+@dataclass
+class Job:
+    """What a reader needs to know, and where it counts what makes no row."""
+
+    spec: SourceSpec
+    max_record_bytes: int
+    max_ratio: int
+    tallies: Counter[str] = field(default_factory=Counter)
+
+
+def failed(number: int, reason: str, excerpt: bytes | str = b"", offset: int | None = None) -> Record:
+    """A record that cannot be read."""
+    if isinstance(excerpt, bytes):
+        excerpt = excerpt[: 4 * _EXCERPT].decode("utf-8", "backslashreplace")
+    shown = _UNSEEN.sub(lambda found: f"\\x{ord(found[0]):02x}", excerpt[:_EXCERPT])
+    return Record(number, None, reason=reason, excerpt=shown, offset=offset)
+
+
+def whole_characters(text: str) -> str:
+    """The text with surrogate pairs joined and lone surrogates, which UTF-8 cannot hold, as U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def tables(
+    source: str, files: Iterable[tuple[str, Iterator[Record | Good]]], part_bytes: int, tallies: Counter[str]
+) -> Iterator[pa.Table]:
+    """Tables of `SCHEMA` with about `part_bytes` of UTF-8 text each; at least one, though it be empty.
+
+    Counts of what made no row (blank lines, WARC requests) are the schema's metadata `tallies`, as JSON.
+    """
+    batches: list[pa.RecordBatch] = []
+    held = made = 0
+    for name, records in files:
+        for batch in _batches(source, name, records, min(part_bytes, _CHUNK_CHARS)):
+            batches.append(batch)
+            held += pc.sum(batch.column("bytes")).as_py() or 0
+            if held >= part_bytes:
+                yield _table(batches, tallies)
+                batches, held, made = [], 0, made + 1
+    if batches or tallies or not made:
+        yield _table(batches, tallies)
+
+
+def _table(batches: list[pa.RecordBatch], tallies: Counter[str]) -> pa.Table:
+    table = pa.Table.from_batches(batches, SCHEMA)
+    counts = json.dumps(dict(sorted(tallies.items()))).encode()
+    tallies.clear()
+    return table.replace_schema_metadata({b"tallies": counts})
+
+
+def _batches(
+    source: str, name: str, records: Iterator[Record | Good], chunk: int
+) -> Iterator[pa.RecordBatch]:
+    """Record batches of `chunk` characters or so, so that Python strings live shortly."""
+    pending: list[Record] = []
+    chars = 0
+    for record in records:
+        if isinstance(record, Good):
+            if pending:
+                yield _batch(source, name, pending)
+                pending, chars = [], 0
+            yield _good_batch(source, name, record)
+            continue
+        pending.append(record)
+        chars += len(record.text or "")
+        if chars >= chunk or len(pending) >= _CHUNK_ROWS:
+            yield _batch(source, name, pending)
+            pending, chars = [], 0
+    if pending:
+        yield _batch(source, name, pending)
+
+
+def _batch(source: str, name: str, records: list[Record]) -> pa.RecordBatch:
+    numbers, texts, orig_ids, urls, reasons, excerpts, offsets = zip(*records, strict=True)
+    columns = _columns(source, name, numbers, texts=texts, orig_ids=orig_ids, urls=urls, offsets=offsets)
+    columns |= {"reason": pa.array(reasons, pa.string()), "excerpt": pa.array(excerpts, pa.string())}
+    return pa.record_batch([columns[field.name] for field in SCHEMA], schema=SCHEMA)
+
+
+def _good_batch(source: str, name: str, good: Good) -> pa.RecordBatch:
+    numbers = range(good.first, good.first + len(good.texts))
+    columns = _columns(
+        source, name, numbers, texts=good.texts, orig_ids=good.orig_ids, urls=good.urls, offsets=good.offsets
+    )
+    columns |= dict.fromkeys(("reason", "excerpt"), pa.nulls(len(numbers), pa.string()))
+    return pa.record_batch([columns[field.name] for field in SCHEMA], schema=SCHEMA)
+
+
+def _columns(
+    source: str,
+    name: str,
+    numbers: Sequence[int],
+    *,
+    texts: Sequence[str | None],
+    orig_ids: Sequence[str | None],
+    urls: Sequence[str | None],
+    offsets: Sequence[int | None],
+) -> dict[str, pa.Array]:
+    text = _strings(texts, pa.large_string())
+    return {
+        "doc_id": doc_ids(source, name, numbers),
+        "orig_id": _strings(orig_ids, pa.string()),
+        "source": pa.repeat(source, len(numbers)),
+        "file": pa.repeat(name, len(numbers)),
+        "record": pa.array(numbers, pa.int64()),
+        "url": _strings(urls, pa.string()),
+        "text": text,
+        "bytes": pc.fill_null(pc.binary_length(text), 0),
+        "offset": pa.array(offsets, pa.int64()),
+    }
+
+
+def _strings(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
+    """An Arrow column; strings that UTF-8 cannot hold are made whole first (JSON may escape half a pair)."""
+    try:
+        return pa.array(values, kind)
+    except UnicodeEncodeError:
+        return pa.array([None if value is None else whole_characters(value) for value in values], kind)
+
+
+def doc_ids(source: str, name: str, numbers: Sequence[int]) -> pa.Array:
+    """BLAKE2b-128 of (source, file, record number), as fixed binary 16.
+
+    The two names end with a zero byte, which neither can hold; the number is 8 bytes, little-endian.
+    """
+    base = hashlib.blake2b(f"{source}\0{name}\0".encode("utf-8", "surrogateescape"), digest_size=16)
+    digests = []
+    for number in numbers:
+        one = base.copy()
+        one.update(number.to_bytes(8, "little"))
+        digests.append(one.digest())
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(digests), [None, pa.py_buffer(b"".join(digests))]
+    )

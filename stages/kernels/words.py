@@ -1,0 +1,244 @@
+"""Words: the word segments of UAX #29 whose first character is alphanumeric (RULES 0.1), counted and hashed.
+
+"isn't", "12,500" and "7.25" are one word each; every Han or Hiragana character is one; so is every Thai, Lao,
+Khmer or Myanmar letter with its marks, as the standard without dictionaries has it.
+
+The word-break classes come from the `regex` package, whose version therefore belongs to the identity of
+the stages that count words. Sentences, lines and tokens between white space are `measures`' business.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import regex
+
+from stages.kernels.characters import CODE_POINTS, LETTER, NUMBER, classes
+
+# Classes of UAX #29, table 3. What is not here never joins anything on either side.
+OTHER: Final = 0
+LETTERS: Final = 1
+HEBREW: Final = 2
+NUMERIC: Final = 3
+KATAKANA: Final = 4
+CONNECTOR: Final = 5  # ExtendNumLet
+MID_LETTER: Final = 6
+MID_NUMBER: Final = 7
+MID_BOTH: Final = 8  # MidNumLet
+APOSTROPHE: Final = 9  # Single_Quote
+QUOTE: Final = 10  # Double_Quote
+EXTEND: Final = 11  # Extend, Format
+JOINER: Final = 12  # zero width joiner
+NEWLINE: Final = 13
+_EXPECTED: Final = 14  # not a class: the rule of a middle character has promised that the next one joins
+
+CLASS_BITS: Final = 15
+PICTOGRAPH: Final = 16
+ALPHANUMERIC: Final = 32
+
+_NAMES: Final = (
+    "ALetter",
+    "Hebrew_Letter",
+    "Numeric",
+    "Katakana",
+    "ExtendNumLet",
+    "MidLetter",
+    "MidNum",
+    "MidNumLet",
+    "Single_Quote",
+    "Double_Quote",
+    "Extend",
+    "ZWJ",
+    "Newline",
+    "CR",
+    "LF",
+    "Format",
+)
+_CLASS_OF_NAME: Final = {"CR": NEWLINE, "LF": NEWLINE, "Format": EXTEND}
+
+
+@cache
+def word_breaks() -> npt.NDArray[np.uint8]:
+    """Word-break class of every code point, with PICTOGRAPH and ALPHANUMERIC bits: uint8[0x110000]."""
+    table = np.zeros(CODE_POINTS, np.uint8)
+    numbers = [_CLASS_OF_NAME.get(name, place + 1) for place, name in enumerate(_NAMES)]
+    # Beyond plane 1 only the tags and variation selectors of plane 14 have a class.
+    for first, last in ((0, 0xD800), (0xE000, 0x20000), (0xE0000, 0xE1000)):
+        characters = "".join(map(chr, range(first, last)))
+        pattern = "|".join(rf"(\p{{Word_Break={name}}}+)" for name in _NAMES)
+        for found in regex.finditer(pattern, characters):
+            table[first + found.start() : first + found.end()] = numbers[(found.lastindex or 0) - 1]
+        for found in regex.finditer(r"\p{Extended_Pictographic}+", characters):
+            table[first + found.start() : first + found.end()] |= PICTOGRAPH
+    table[(classes() & (LETTER | NUMBER)) != 0] |= ALPHANUMERIC
+    return table
+
+
+def _joins() -> npt.NDArray[np.bool_]:
+    """WB5, WB8-WB10, WB13-WB13b: does a character of the column's class join the row's?"""
+    table = np.zeros((16, 16), np.bool_)
+    letters = (LETTERS, HEBREW)
+    for left in (*letters, NUMERIC):
+        for right in (*letters, NUMERIC):
+            table[left, right] = True
+    for run in (*letters, NUMERIC, KATAKANA, CONNECTOR):
+        table[run, CONNECTOR] = table[CONNECTOR, run] = True
+    table[KATAKANA, KATAKANA] = True
+    table[_EXPECTED, [*letters, NUMERIC]] = True
+    return table
+
+
+JOINS: Final = _joins()
+
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+@nb.njit(cache=True, nogil=True)
+def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
+    """Code point and length in bytes of the character that starts at `at` (valid UTF-8)."""
+    first = nb.int64(data[at])
+    if first < 0x80:
+        return first, 1
+    if first < 0xE0:
+        return (first & 0x1F) << 6 | (nb.int64(data[at + 1]) & 0x3F), 2
+    if first < 0xF0:
+        return (first & 0x0F) << 12 | (nb.int64(data[at + 1]) & 0x3F) << 6 | (
+            nb.int64(data[at + 2]) & 0x3F
+        ), 3
+    return (
+        (first & 0x07) << 18
+        | (nb.int64(data[at + 1]) & 0x3F) << 12
+        | (nb.int64(data[at + 2]) & 0x3F) << 6
+        | (nb.int64(data[at + 3]) & 0x3F)
+    ), 4
+
+
+@nb.njit(cache=True, nogil=True)
+def _mix(value: np.uint64) -> np.uint64:
+    value ^= value >> np.uint64(32)
+    value *= np.uint64(0xD6E8FEB86659FD93)
+    value ^= value >> np.uint64(32)
+    return value
+
+
+@nb.njit(cache=True, nogil=True)
+def _promised(data: npt.NDArray[np.uint8], at: int, stop: int, breaks: npt.NDArray[np.uint8]) -> int:
+    """Class of the next character that is not an extender (WB4), OTHER at the end."""
+    while at < stop:
+        code, size = decode(data, at)
+        found = breaks[code] & CLASS_BITS
+        if found not in (EXTEND, JOINER):
+            return int(found)
+        at += size
+    return OTHER
+
+
+@nb.njit(cache=True, nogil=True)
+def words(
+    data: npt.NDArray[np.uint8],
+    start: int,
+    stop: int,
+    breaks: npt.NDArray[np.uint8],
+    joins: npt.NDArray[np.bool_],
+    hashes: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int32],
+) -> int:
+    """Hash and length in characters of every word of one text, in order.
+
+    Args:
+        data: uint8[], UTF-8.
+        start: first byte of the text.
+        stop: end of the text, exclusive.
+        breaks: `word_breaks()`.
+        joins: `JOINS`.
+        hashes: uint64[], at least `stop - start` long; filled.
+        lengths: int32[], likewise.
+
+    Returns:
+        The number of words.
+    """
+    count = 0
+    before = nb.int64(NEWLINE)  # class of the last character that is not an extender
+    joiner = False  # the very last character was a zero width joiner
+    is_word = False
+    length = 0
+    value = nb.uint64(0)
+    at = start
+    while at < stop:
+        code, size = decode(data, at)
+        bits = breaks[code]
+        found = nb.int64(bits & CLASS_BITS)
+        if joins[before, found]:
+            together = True
+        elif found in (EXTEND, JOINER):
+            together = before != NEWLINE
+            if together:
+                length += 1
+                value = (value ^ nb.uint64(code)) * _PRIME
+                joiner = found == JOINER
+                at += size
+                continue
+        elif before in (LETTERS, HEBREW) and found in (MID_LETTER, MID_BOTH, APOSTROPHE):
+            after = _promised(data, at + size, stop, breaks)
+            together = after in (LETTERS, HEBREW)
+            if together:
+                found = _EXPECTED
+            elif before == HEBREW and found == APOSTROPHE:
+                together = True
+        elif before == HEBREW and found == QUOTE:
+            together = _promised(data, at + size, stop, breaks) == HEBREW
+            if together:
+                found = _EXPECTED
+        elif before == NUMERIC and found in (MID_NUMBER, MID_BOTH, APOSTROPHE):
+            together = _promised(data, at + size, stop, breaks) == NUMERIC
+            if together:
+                found = _EXPECTED
+        else:
+            together = joiner and (bits & PICTOGRAPH) != 0
+        if together:
+            length += 1
+            value = (value ^ nb.uint64(code)) * _PRIME
+        else:
+            if is_word:
+                hashes[count] = _mix(value)
+                lengths[count] = length
+                count += 1
+            is_word = (bits & ALPHANUMERIC) != 0
+            length = 1
+            value = (nb.uint64(0x243F6A8885A308D3) ^ nb.uint64(code)) * _PRIME
+        before = found
+        joiner = found == JOINER
+        at += size
+    if is_word:
+        hashes[count] = _mix(value)
+        lengths[count] = length
+        count += 1
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _count_words(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    breaks: npt.NDArray[np.uint8],
+    joins: npt.NDArray[np.bool_],
+    hashes: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.int64],
+) -> None:
+    for row in range(len(counts)):
+        counts[row] = words(data, bounds[row], bounds[row + 1], breaks, joins, hashes, lengths)
+
+
+def count_words(data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Words of every text: int64[n]."""
+    room = int(np.diff(bounds).max(initial=0))
+    counts = np.zeros(len(bounds) - 1, np.int64)
+    _count_words(
+        data, bounds, word_breaks(), JOINS, np.empty(room, np.uint64), np.empty(room, np.int32), counts
+    )
+    return counts

@@ -1,0 +1,312 @@
+"""The format of packed shards: what `pack` writes and the trainer reads.
+
+A folder holds `manifest.json`, `tokenizer.json` and, for each split, Arrow IPC files with one row of
+`seq_len` tokens per record and the segments (documents, or pieces of one) that lie in it. Everything that
+is read from a shard is memory-mapped; the manifest says what must be there, and `verify` holds the shards
+to it.
+
+This module and `manifest.py` know numpy and Arrow only: no stages, no tokenizer, no torch. They do not
+decide what is packed where.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from stages.columns import ids
+from stages.manifest import (
+    DTYPES,
+    SPLITS,
+    Manifest,
+    PackedError,
+    ShardEntry,
+    SplitEntry,
+    token_dtype,
+    write_manifest,
+)
+
+__all__ = [
+    "BATCH_ROWS",
+    "SPLITS",
+    "TOKENIZER",
+    "Manifest",
+    "Packed",
+    "PackedError",
+    "Segments",
+    "ShardEntry",
+    "Split",
+    "SplitEntry",
+    "digest",
+    "packed_schema",
+    "token_dtype",
+    "write_manifest",
+    "write_shard",
+]
+
+TOKENIZER: Final = "tokenizer.json"
+BATCH_ROWS: Final = 1024
+"""Rows of a record batch (the last one of a shard may have fewer): 4 MB at 2,048 tokens of two bytes."""
+
+Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
+
+
+def packed_schema(seq_len: int, dtype: str) -> pa.Schema:
+    """The columns of a shard; `dtype` is the type of a token, "uint16" or "uint32"."""
+    if dtype not in DTYPES:
+        raise PackedError(f"tokens of type {dtype!r}: expected one of {', '.join(DTYPES)}")
+    return pa.schema(
+        [
+            ("input_ids", pa.list_(getattr(pa, dtype)(), seq_len)),
+            ("segment_lengths", pa.list_(pa.uint32())),
+            ("segment_doc", pa.list_(pa.binary(16))),
+            ("segment_start", pa.list_(pa.uint32())),
+            ("segment_bytes", pa.list_(pa.uint32())),
+            ("segment_source", pa.list_(pa.uint16())),
+        ]
+    )
+
+
+def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
+    """Writes rows in the schema of the format, synced to disk; returns the shard's entry for the manifest.
+
+    The same rows give the same bytes, however the table is chunked.
+    """
+    rows = table.combine_chunks()
+    with path.open("wb") as file:
+        options = pa.ipc.IpcWriteOptions(unify_dictionaries=False)
+        with pa.ipc.new_file(file, rows.schema, options=options) as writer:
+            writer.write_table(rows, max_chunksize=BATCH_ROWS)
+        file.flush()
+        os.fsync(file.fileno())
+    lengths = rows.column("segment_lengths")
+    tokens = sum(int(np.asarray(chunk.flatten()).sum(dtype=np.int64)) for chunk in lengths.chunks)
+    return {"file": path.name, "rows": rows.num_rows, "tokens": tokens, "sha256": digest(path)}
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The segments of some rows, flat, row after row.
+
+    Attributes:
+        offsets: int64 (rows + 1): segments of row i are `offsets[i]:offsets[i + 1]`.
+        lengths: int64 (n): tokens. Of a row they sum to its used length; the rest is padding.
+        doc: uint8 (n, 16): doc_id.
+        start: int64 (n): position of the first token inside its document.
+        bytes: int64 (n): UTF-8 bytes that the segment stands for.
+        source: int64 (n): index into the manifest's sources.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    doc: npt.NDArray[np.uint8]
+    start: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.int64]
+    source: npt.NDArray[np.int64]
+
+
+class _Shard:
+    """A memory-mapped shard: views of its tokens, record batches for its segments."""
+
+    def __init__(self, path: Path, manifest: Manifest, rows: int) -> None:
+        expected = packed_schema(manifest.seq_len, manifest.dtype)
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            self.batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        except (OSError, pa.ArrowInvalid) as error:
+            raise PackedError(f"{path}: cannot be read as an Arrow IPC file ({error}); pack again") from None
+        if not reader.schema.equals(expected):
+            raise PackedError(f"{path}: has columns\n{reader.schema}\nexpected\n{expected}\nPack again")
+        sizes = [batch.num_rows for batch in self.batches]
+        if sum(sizes) != rows:
+            raise PackedError(f"{path}: has {sum(sizes)} rows, the manifest says {rows}; pack again")
+        self.first = np.cumsum([0, *sizes])
+        self.tokens = [
+            np.asarray(batch.column(0).flatten()).reshape(-1, manifest.seq_len) for batch in self.batches
+        ]
+
+    def place(self, row: int) -> tuple[int, int]:
+        """A row's batch and its number there."""
+        batch = int(np.searchsorted(self.first, row, side="right")) - 1
+        return batch, row - int(self.first[batch])
+
+
+class Split:
+    """The rows of one split, by number; shards are opened when first touched."""
+
+    def __init__(self, folder: Path, manifest: Manifest, name: str) -> None:
+        self._folder, self._manifest = folder, manifest
+        self.entry = manifest.splits[name]
+        self._first = np.cumsum([0, *(shard.rows for shard in self.entry.shards)])
+        self._open: dict[int, _Shard] = {}
+
+    def __len__(self) -> int:
+        return self.entry.rows
+
+    def rows(self, indices: Indices) -> npt.NDArray[np.uint16] | npt.NDArray[np.uint32]:
+        """The tokens of these rows, copied: (n, seq_len) in the manifest's dtype.
+
+        Raises:
+            IndexError: a row that the split does not have.
+        """
+        out = np.empty((len(indices), self._manifest.seq_len), self._manifest.dtype)
+        for at, (shard, batch, row) in enumerate(self._places(indices)):
+            out[at] = shard.tokens[batch][row]
+        return out
+
+    def segments(self, indices: Indices) -> Segments:
+        """The segments of these rows.
+
+        Raises:
+            IndexError: a row that the split does not have.
+        """
+        schema = packed_schema(self._manifest.seq_len, self._manifest.dtype)
+        names = schema.names[1:]
+        pieces = [
+            shard.batches[batch].slice(row, 1).select(names) for shard, batch, row in self._places(indices)
+        ]
+        table = pa.Table.from_batches(pieces, pa.schema([schema.field(name) for name in names]))
+        return _flat(table.combine_chunks())
+
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Every shard's file name and its rows, memory-mapped."""
+        for number, entry in enumerate(self.entry.shards):
+            shard = self._shard(number)
+            yield (
+                entry.file,
+                pa.Table.from_batches(
+                    shard.batches, packed_schema(self._manifest.seq_len, self._manifest.dtype)
+                ),
+            )
+
+    def _places(self, indices: Indices) -> Iterator[tuple[_Shard, int, int]]:
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise IndexError(f"row {index} of a split of {len(self)} rows")
+            number = int(np.searchsorted(self._first, index, side="right")) - 1
+            shard = self._shard(number)
+            yield (shard, *shard.place(int(index) - int(self._first[number])))
+
+    def _shard(self, number: int) -> _Shard:
+        if number not in self._open:
+            entry = self.entry.shards[number]
+            self._open[number] = _Shard(self._folder / entry.file, self._manifest, entry.rows)
+        return self._open[number]
+
+
+class Packed:
+    """A folder of packed shards, opened for reading."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.manifest = Manifest.read(folder)
+
+    def split(self, name: str) -> Split:
+        """One of the two splits."""
+        if name not in SPLITS:
+            raise PackedError(f"no split {name!r}: expected {' or '.join(SPLITS)}")
+        return Split(self.folder, self.manifest, name)
+
+    def verify(self) -> list[str]:
+        """Everything that is wrong with the folder, one sentence each; empty when all is well.
+
+        Digests of the shards and of the tokenizer, counts, sums of segments, padding, ids below the
+        vocabulary size, sources in range, and no document in both splits.
+        """
+        problems = []
+        tokenizer = self.folder / TOKENIZER
+        if not tokenizer.is_file():
+            problems.append(f"{tokenizer.name}: missing")
+        elif digest(tokenizer) != self.manifest.tokenizer_sha256:
+            problems.append(f"{tokenizer.name}: its digest is not the manifest's")
+        held_out = np.zeros(0, "V16")
+        for name in reversed(SPLITS):  # validation first: its documents are few enough to remember
+            split = self.split(name)
+            for number, entry in enumerate(split.entry.shards):
+                found, documents = self._verify_shard(split, number, entry)
+                problems.extend(found)
+                if name == "validation":
+                    held_out = np.union1d(held_out, documents)
+                elif len(both := np.intersect1d(held_out, documents)):
+                    problems.append(
+                        f"{entry.file}: {len(both)} documents are in the validation split too, "
+                        f"{both[0].tobytes().hex()} first"
+                    )
+        return problems
+
+    def _verify_shard(
+        self, split: Split, number: int, entry: ShardEntry
+    ) -> tuple[list[str], npt.NDArray[np.void]]:
+        path, manifest = self.folder / entry.file, self.manifest
+        nothing = np.zeros(0, "V16")
+        if not path.is_file():
+            return [f"{entry.file}: missing"], nothing
+        problems = []
+        if digest(path) != entry.sha256:
+            problems.append(f"{entry.file}: its digest is not the manifest's")
+        try:
+            shard = split._shard(number)  # noqa: SLF001 - same module
+        except PackedError as error:
+            return [*problems, str(error)], nothing
+        tokens, documents = 0, [nothing]
+        for batch, rows, first in zip(shard.batches, shard.tokens, shard.first, strict=False):
+            flat = _flat(pa.Table.from_batches([batch]).drop_columns("input_ids"))
+            used = np.add.reduceat(np.append(flat.lengths, 0), flat.offsets[:-1]) * (
+                np.diff(flat.offsets) > 0
+            )
+            tokens += int(used.sum())
+            padding = np.arange(manifest.seq_len) >= used[:, None]
+            for wrong, what in (
+                (used > manifest.seq_len, f"its segments are longer than {manifest.seq_len} tokens"),
+                ((rows >= manifest.vocab_size).any(axis=1), f"an id is not below {manifest.vocab_size}"),
+                (((rows != manifest.pad_id) & padding).any(axis=1), "tokens beyond its segments"),
+            ):
+                problems += [f"{entry.file}: row {row + int(first)}: {what}" for row in np.flatnonzero(wrong)]
+            if (flat.lengths == 0).any():
+                problems.append(f"{entry.file}: a segment of no tokens")
+            if (flat.source >= len(manifest.sources)).any():
+                problems.append(f"{entry.file}: a source beyond the {len(manifest.sources)} of the manifest")
+            documents.append(np.unique(np.ascontiguousarray(flat.doc).view("V16").ravel()))
+        if tokens != entry.tokens:
+            problems.append(f"{entry.file}: has {tokens} tokens, the manifest says {entry.tokens}")
+        return problems, np.unique(np.concatenate(documents))
+
+
+def _flat(table: pa.Table) -> Segments:
+    """The segment columns of a table of one chunk (or none) as arrays."""
+    arrays = {
+        name: column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    bounds = {name: np.asarray(array.offsets).astype(np.int64) for name, array in arrays.items()}
+    offsets = bounds["segment_lengths"] - bounds["segment_lengths"][:1]
+    for name, other in bounds.items():
+        if not np.array_equal(other - other[:1], offsets):
+            raise PackedError(f"{name} has other segments than segment_lengths; pack again")
+    numbers = {
+        name: np.asarray(array.flatten()).astype(np.int64)
+        for name, array in arrays.items()
+        if name != "segment_doc"
+    }
+    return Segments(
+        offsets if len(offsets) else np.zeros(1, np.int64),
+        numbers["segment_lengths"],
+        ids(arrays["segment_doc"].flatten()),
+        numbers["segment_start"],
+        numbers["segment_bytes"],
+        numbers["segment_source"],
+    )

@@ -1,0 +1,135 @@
+"""The document rules of RULES 1-5 as one table: measurement column, reason code, preset, bounds.
+
+A rule `family.name` is decided from the column `name`, which is stored for every document whether or not a
+rule looks at it, so that bounds can be tried later without computing anything again. A value equal to a bound
+is kept; a value that does not exist (a ratio of nothing) fails, if its rule is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from stages.profiles import Bound, Profile
+
+__all__ = ["MEASURES", "PRESETS", "RULES", "Rule", "effective", "first_reasons"]
+
+MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
+    "chars": (pa.int64(), "characters (code points)"),
+    "letters": (pa.int64(), "letters"),
+    "alnum_char_ratio": (pa.float64(), "letters and numbers / characters"),
+    "lines": (pa.int64(), "lines that are not blank"),
+    "paragraphs": (pa.int64(), "paragraphs that are not blank"),
+    "line_length_max": (pa.int64(), "characters of the longest line"),
+    "line_length_avg": (pa.float64(), "characters without line feeds / lines, blank ones too"),
+    "words": (pa.int64(), "words by UAX #29"),
+    "mean_word_length": (pa.float64(), "characters of tokens / tokens (pieces between white space)"),
+    "symbol_ratio": (pa.float64(), "# and ellipses / tokens"),
+    "bullet_lines": (pa.float64(), "lines that begin with a bullet / lines"),
+    "ellipsis_lines": (pa.float64(), "lines that end with an ellipsis / lines"),
+    "alpha_words": (pa.float64(), "tokens without a letter / tokens"),
+    "stop_words": (pa.int64(), "tokens that are stop words of the profile"),
+    "line_punct_ratio": (pa.float64(), "lines that end with terminal punctuation / lines"),
+    "short_line_ratio": (pa.float64(), "lines of at most 30 characters / lines"),
+    "newline_ratio": (pa.float64(), "line feeds / words"),
+}
+"""Column -> type and meaning. `lines` in a meaning: lines that are not blank."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A bound on a measurement.
+
+    Attributes:
+        code: the reason of a document that fails; the part after the dot is the column.
+        preset: the preset that switches it on; empty: none.
+        bound: what the preset accepts.
+    """
+
+    code: str
+    preset: str
+    bound: Bound
+
+    @property
+    def column(self) -> str:
+        """The measurement it looks at."""
+        return self.code.partition(".")[2]
+
+    @property
+    def sentence(self) -> str:
+        """What a document that fails it is like."""
+        limits = [f"below {self.bound.min}"] if self.bound.min is not None else []
+        limits += [f"above {self.bound.max}"] if self.bound.max is not None else []
+        return f"{MEASURES[self.column][1]}: {' or '.join(limits) or 'outside the bounds given'}"
+
+
+# In the order of RULES, which is the order in which a reason is looked for.
+RULES: Final = (
+    Rule("doc.chars", "", Bound()),
+    Rule("doc.lines", "", Bound()),
+    Rule("doc.paragraphs", "", Bound()),
+    Rule("doc.line_length_max", "", Bound()),
+    Rule("doc.line_length_avg", "", Bound()),
+    Rule("doc.alnum_char_ratio", "", Bound()),
+    Rule("gopher.words", "gopher", Bound(50, 100_000)),
+    Rule("gopher.mean_word_length", "gopher", Bound(3, 10)),
+    Rule("gopher.symbol_ratio", "gopher", Bound(max=0.1)),
+    Rule("gopher.bullet_lines", "gopher", Bound(max=0.9)),
+    Rule("gopher.ellipsis_lines", "gopher", Bound(max=0.3)),
+    Rule("gopher.alpha_words", "gopher", Bound(max=0.2)),
+    Rule("gopher.stop_words", "gopher", Bound(min=2)),
+    Rule("fineweb.line_punct_ratio", "fineweb", Bound(min=0.12)),
+    Rule("fineweb.short_line_ratio", "fineweb", Bound(max=0.67)),
+    Rule("fineweb.newline_ratio", "fineweb", Bound(max=0.3)),
+)
+
+PRESETS: Final = ("gopher", "fineweb")
+
+
+def effective(
+    presets: Sequence[str], thresholds: Mapping[str, Bound | None], profile: Profile
+) -> dict[str, Bound]:
+    """The bounds that judge a document of this profile, by rule, in the order of RULES.
+
+    A threshold replaces those sides of the preset's or profile's bound that it names, and switches on a rule
+    that no preset has; None switches the rule off.
+    """
+    bounds: dict[str, Bound] = {}
+    for rule in RULES:
+        on = rule.preset in presets
+        bound = profile.bounds.get(rule.code, rule.bound) if on else Bound()
+        if rule.code in thresholds:
+            given = thresholds[rule.code]
+            if given is None:
+                continue
+            bound = Bound(
+                bound.min if given.min is None else given.min, bound.max if given.max is None else given.max
+            )
+        if bound.min is not None or bound.max is not None:
+            bounds[rule.code] = bound
+    return bounds
+
+
+def first_reasons(columns: Mapping[str, pa.Array], bounds: Mapping[str, Bound]) -> npt.NDArray[np.object_]:
+    """The first rule that each row fails, None where it fails none.
+
+    Args:
+        columns: the measurements, equally long.
+        bounds: `effective(...)`.
+    """
+    rows = len(columns["chars"])
+    reasons = np.full(rows, None, np.object_)
+    for code, bound in reversed(list(bounds.items())):
+        values = columns[code.partition(".")[2]].to_numpy(zero_copy_only=False).astype(np.float64)
+        kept = ~np.isnan(values)
+        if bound.min is not None:
+            kept &= values >= bound.min
+        if bound.max is not None:
+            kept &= values <= bound.max
+        reasons[~kept] = code
+    return reasons

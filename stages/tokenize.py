@@ -1,0 +1,186 @@
+"""tokenize: text becomes the ids of a Hugging Face `tokenizer.json`, one that is given or one trained here.
+
+Training takes a sample by hash of the living documents (as often as the mixture repeats them), in the order of
+their hashes, so that the same corpus gives the same file however it is cut. How each kind is trained is in
+`training.py`. Ids are those of the `tokenizers` library; a text that spells a special token is plain text
+(RULES §14.1). The end of a text is not among the ids: `pack` adds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Annotated, Any, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from stages import vocabulary
+from stages.base import Global, Out, Share, StageError
+from stages.columns import ids, no_reasons, utf8, whole
+from stages.kernels.hashing import hash64
+from stages.training import Training, train
+
+BATCH_BYTES: Final = 4 << 20
+"""Text that is encoded at once: the library keeps some 50 bytes for every byte of it."""
+BINS: Final = 4096
+"""Hashes are counted by their upper 12 bits; the sample is a number of whole bins."""
+
+
+class Tokenize(Global):
+    """Text becomes ids."""
+
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    apply_reads: ClassVar[tuple[str, ...]] = ("text",)
+    optional: ClassVar[tuple[str, ...]] = ("repeats", "lang")
+    writes: ClassVar[Mapping[str, pa.DataType]] = {
+        "tokens": pa.large_list(pa.uint32()),
+        "token_count": pa.int64(),
+    }
+    reasons: ClassVar[Mapping[str, str]] = {
+        "too_many_tokens": "The document has more tokens than `max_tokens`."
+    }
+    libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "sentencepiece")
+    publishes: ClassVar[tuple[str, ...]] = (vocabulary.FILE, vocabulary.CONFIG)
+
+    max_drop: Share | dict[str, Share] = 0.95
+    file: str | None = None
+    """Path of a `tokenizer.json`; or"""
+    train: Training | None = None
+    """what to train."""
+    eos: str | None = None
+    """The token that ends a text, for `pack`; if not set, the first common one that the tokenizer has."""
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Documents of more tokens are dropped; if not set, all are kept whole."""
+    seed: int | None = None
+    """Decides the sample; the recipe's seed if not set."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.file is None) == (self.train is None):
+            raise ValueError("give either `file: tokenizer.json` or `train: {kind: bpe, vocab_size: 32000}`")
+        return self
+
+    @property
+    def rounds(self) -> int:
+        """None with a file; with training, one to size the sample and one to collect it."""
+        return 0 if self.train is None else 2
+
+    def files(self) -> Mapping[str, Sequence[str]]:
+        """The tokenizer, if one is given."""
+        return {} if self.file is None else {"file": (self.file,)}
+
+    def survey_identity(self, turn: int) -> dict[str, Any]:
+        """The seed decides the bins, the size of the sample how many are taken."""
+        sample = None if self.train is None or turn == 0 else self.train.sample_bytes
+        return {"seed": self.seed, "sample_bytes": sample}
+
+    def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
+        """Turn 0: bytes of living text by bin of the hash. Turn 1: the texts of the bins taken."""
+        hashes = hash64(ids(rows["doc_id"]), self.seed or 0, "tokenizer")
+        bins = (hashes >> np.uint64(52)).astype(np.int64)
+        seen = _repeats(rows)
+        if turn == 0 or ruling is None:
+            sizes = np.zeros(BINS, np.int64)
+            np.add.at(sizes, bins, np.diff(utf8(rows["text"])[1]) * seen)
+            found = np.flatnonzero(sizes)
+            bucket = np.zeros(len(found), np.uint16)
+            return pa.table({"bucket": bucket, "bin": found.astype(np.int32), "bytes": sizes[found]})
+        taken = pa.array(bins < ruling["bins"][0].as_py())
+        sample = pa.table({"hash": hashes, "doc_id": rows["doc_id"], "text": rows["text"], "repeats": seen})
+        sample = sample.filter(taken)
+        return sample.append_column("bucket", pa.array(np.zeros(len(sample), np.uint16)))
+
+    def decide(self, findings: pa.Table, turn: int) -> pa.Table:
+        """Turn 0: sums over the parts. Turn 1: the sample as it is."""
+        columns = ["hash", "doc_id", "text", "repeats"] if turn else ["bin", "bytes"]
+        return findings.select(columns)
+
+    def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
+        """Turn 0: how many bins the sample takes. Turn 1: the tokenizer."""
+        if self.train is None:
+            return rulings
+        if turn == 0:
+            sizes = np.zeros(BINS, np.int64)
+            np.add.at(sizes, rulings["bin"].to_numpy(), rulings["bytes"].to_numpy())
+            fitting = int(np.searchsorted(np.cumsum(sizes), self.train.sample_bytes, side="right"))
+            first = int(np.flatnonzero(sizes)[0]) + 1 if sizes.any() else 0
+            return pa.table({"bins": [max(fitting, first)], "bytes": [int(sizes.sum())]})
+        sample = rulings.sort_by([("hash", "ascending"), ("doc_id", "ascending")])
+        if not len(sample):
+            raise StageError(
+                "tokenize: no documents are left to train on; look at the report for what dropped them"
+            )
+        content = train(self.train, self.eos or vocabulary.EOS, _texts(sample))
+        counts = {"documents": [len(sample)], "bytes": [pc.sum(pc.binary_length(sample["text"])).as_py()]}
+        return pa.table({vocabulary.FILE: pa.array([content], pa.large_binary()), **counts})
+
+    def artifacts(self, ruling: pa.Table | None) -> Mapping[str, bytes]:
+        """The tokenizer, and beside it which token ends a text."""
+        content = self._content(ruling)
+        eos = vocabulary.end_of_text(vocabulary.load(content), self.eos)
+        return {vocabulary.FILE: content, vocabulary.CONFIG: vocabulary.config(eos)}
+
+    def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
+        """Ids and their number; documents of more than `max_tokens` are dropped."""
+        tokenizer = vocabulary.encoder(self._content(ruling))
+        found, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+        for texts in _batches(rows["text"]):
+            encoded = [
+                encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            ]
+            counts.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+            found.append(np.fromiter(chain.from_iterable(encoded), np.uint32, int(counts[-1].sum())))
+        tokens, count = np.concatenate(found), np.concatenate(counts)
+        lists = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(count)]), pa.array(tokens))
+        reasons = no_reasons(len(rows))
+        if self.max_tokens is not None:
+            reasons = pc.if_else(pa.array(count > self.max_tokens), pa.scalar("too_many_tokens"), reasons)
+        return Out({"tokens": lists, "token_count": pa.array(count)}, reasons, _fertility(rows, count))
+
+    def _content(self, ruling: pa.Table | None) -> bytes:
+        if ruling is not None:
+            trained: bytes = ruling[vocabulary.FILE][0].as_py()
+            return trained
+        return self.paths("file")[0].read_bytes()
+
+
+def _repeats(rows: pa.Table) -> npt.NDArray[np.int64]:
+    if "repeats" not in rows.column_names:
+        return np.ones(len(rows), np.int64)
+    return np.asarray(whole(rows["repeats"])).astype(np.int64)
+
+
+def _texts(sample: pa.Table) -> Iterator[str]:
+    for text, times in zip(sample["text"], sample["repeats"], strict=True):
+        yield from repeat(text.as_py(), times.as_py())
+
+
+def _batches(column: pa.ChunkedArray) -> Iterator[list[str]]:
+    """The texts, in order, in batches of about `BATCH_BYTES`."""
+    text = whole(column)
+    begins = utf8(text)[1]
+    first = 0
+    while first < len(text):
+        beyond = int(np.searchsorted(begins, begins[first] + BATCH_BYTES, side="right")) - 1
+        last = max(beyond, first + 1)
+        yield pc.fill_null(text.slice(first, last - first), "").to_pylist()
+        first = last
+
+
+def _fertility(rows: pa.Table, count: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Tokens, characters and bytes, of all and by language: what a language costs in tokens."""
+    text = pc.fill_null(whole(rows["text"]), "")
+    measured = pa.table(
+        {"tokens": count, "characters": pc.utf8_length(text), "bytes": pc.binary_length(text)}
+    )
+    sums = {name: pc.sum(measured[name]).as_py() or 0 for name in measured.column_names}
+    if "lang" in rows.column_names:
+        by = measured.append_column("lang", pc.fill_null(rows["lang"].cast(pa.string()), "null"))
+        for group in by.group_by("lang").aggregate([(name, "sum") for name in sums]).to_pylist():
+            sums |= {f"{name}/{group['lang']}": group[f"{name}_sum"] for name in measured.column_names}
+    return sums

@@ -1,0 +1,28 @@
+"""The same version of a stage writes the same bytes: results are reused by version, so it must be so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.base import stage_class
+from tests import golden
+
+STAGES = ["load", "clean", "langid", "dedup", "decontaminate", "mix", "tokenize", "pack"]
+
+
+@pytest.mark.parametrize("word", STAGES)
+def test_the_same_version_writes_the_same_bytes(word: str, sample_work: Path) -> None:
+    """A stage whose output on the sample changed must change its version too."""
+    now, then = golden.digests(sample_work), json.loads(golden.RECORDED.read_text())
+    if any(now[earlier] != then[earlier] for earlier in STAGES[: STAGES.index(word)]):
+        return  # a stage before it is to blame, and says so
+    recorded = then[word]
+    if stage_class(word).version > recorded["version"]:
+        return
+    assert now[word]["sha256"] == recorded["sha256"], (
+        f"stage {word} writes other bytes than its version {recorded['version']} did. If that is meant, bump "
+        f"`version` in stages/{word}.py (and run python -m tests.golden to record it); if not, fix it."
+    )
