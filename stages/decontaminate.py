@@ -39,7 +39,7 @@ class Decontaminate(Global):
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {"contamination": pa.list_(_HIT)}
-    reasons: ClassVar[Mapping[str, str]] = {"contaminated": "holds a benchmark item"}
+    reasons: ClassVar[Mapping[str, str]] = {"contaminated": "holds a question or answer of a benchmark."}
     publishes: ClassVar[tuple[str, ...]] = ("contamination.json",)
 
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1)

@@ -108,9 +108,9 @@ class Dedup(Global):
         "cluster_size": pa.int32(),
     }
     reasons: ClassVar[Mapping[str, str]] = {
-        "exact": "the same text as a kept document, up to white space",
-        "letters": "the same letters and numbers as a kept document: case, punctuation and spacing differ",
-        "near": "as similar to a kept document as the threshold asks, or more",
+        "exact": "the same text as a kept document, up to white space.",
+        "letters": "the same letters and numbers as a kept document: case, punctuation and spacing differ.",
+        "near": "as similar to a kept document as the threshold asks, or more.",
     }
     libraries: ClassVar[tuple[str, ...]] = ("datasketch",)
 
@@ -309,7 +309,8 @@ class Dedup(Global):
         present = names.dictionary.to_pylist()
         ranked = [*self.sources, *sorted(set(present) - set(self.sources))]
         ranks = np.array([ranked.index(name) for name in present], np.int64)
-        return ranks[np.asarray(names.indices)]
+        found: npt.NDArray[np.int64] = ranks[np.asarray(names.indices)]
+        return found
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """The verdicts as columns; who is in no cluster is a cluster of one."""

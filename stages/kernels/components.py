@@ -22,7 +22,8 @@ def shared(keys: U64) -> I64:
     same = ordered[1:] == ordered[:-1]
     if not same.any():
         return np.zeros(0, np.int64)
-    return order[np.append(same, False) | np.insert(same, 0, False)]
+    found: I64 = order[np.append(same, False) | np.insert(same, 0, False)]
+    return found
 
 
 @nb.njit(cache=True, nogil=True)

@@ -65,7 +65,7 @@ def _class_of(size: int) -> int:
 def _slot(keys: U64, key: np.uint64) -> int:
     """Where a key is, or belongs, in an open-addressed table with a power of two of slots."""
     spread = key * nb.uint64(0x9E3779B97F4A7C15)
-    slot = int((spread ^ (spread >> nb.uint64(29))) & nb.uint64(len(keys) - 1))
+    slot: int = nb.int64((spread ^ (spread >> nb.uint64(29))) & nb.uint64(len(keys) - 1))
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & (len(keys) - 1)
     return slot
@@ -88,7 +88,7 @@ def _direct(
             size = bounds[x + 1] - bounds[x]
             for y in range(first[k], x):
                 other = bounds[y + 1] - bounds[y]
-                if survivor[y] >= 0 or not size:
+                if survivor[y] >= 0 or not size or not other:
                     continue
                 if letters[x] == letters[y]:
                     survivor[x] = y

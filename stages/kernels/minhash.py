@@ -72,8 +72,9 @@ def _sign(shingles: U64, count: int, a: U32, b: U32, mixed: U32, signature: U32)
     """The signature of one document with at least one shingle; `mixed` is scratch, count + 3 long."""
     for k in range(count):
         x = nb.uint32(shingles[k] >> nb.uint64(32))
-        x = (x ^ (x >> nb.uint32(16))) * nb.uint32(0x85EBCA6B)
-        x = (x ^ (x >> nb.uint32(13))) * nb.uint32(0xC2B2AE35)
+        # Numba widens products of 32 bits to 64: each is cut back.
+        x = nb.uint32((x ^ (x >> nb.uint32(16))) * nb.uint32(0x85EBCA6B))
+        x = nb.uint32((x ^ (x >> nb.uint32(13))) * nb.uint32(0xC2B2AE35))
         mixed[k] = x ^ (x >> nb.uint32(16))
     padded = (count + 3) // 4 * 4
     for k in range(count, padded):
@@ -134,7 +135,7 @@ def _signatures(
 
 
 def signatures(data: U8, offsets: I64, n: int, count: int, seed: int) -> tuple[U32, I64]:
-    """MinHash signatures of NFC texts, which `datasketch.LeanMinHash` loads.
+    """MinHash signatures of NFC texts, which datasketch loads.
 
     Args:
         data: uint8[], UTF-8.

@@ -45,18 +45,20 @@ def _prefixes(tokens: U64, count: int, out: U64) -> None:
 
 @nb.njit(cache=True, nogil=True)
 def _window(prefixes: U64, at: int, length: int, powers: U64) -> np.uint64:
-    return prefixes[at + length] - prefixes[at] * powers[length]
+    value: np.uint64 = prefixes[at + length] - prefixes[at] * powers[length]
+    return value
 
 
 @nb.njit(cache=True, nogil=True)
 def _gram(prefixes: U64, at: int, length: int, powers: U64) -> np.uint64:
-    return finish(_window(prefixes, at, length, powers) ^ nb.uint64(length))
+    value: np.uint64 = finish(_window(prefixes, at, length, powers) ^ nb.uint64(length))
+    return value
 
 
 @nb.njit(cache=True, nogil=True)
 def _slot(keys: U64, key: np.uint64) -> int:
     """Where a key is, or belongs, in an open-addressed table with a power of two of slots; 0 is free."""
-    slot = int(key & nb.uint64(len(keys) - 1))
+    slot: int = nb.int64(key & nb.uint64(len(keys) - 1))
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & (len(keys) - 1)
     return slot

@@ -162,7 +162,8 @@ def finish(value: np.uint64) -> np.uint64:
     """The finaliser of SplitMix64: a bijection that spreads every bit."""
     value = (value ^ (value >> nb.uint64(30))) * nb.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> nb.uint64(27))) * nb.uint64(0x94D049BB133111EB)
-    return value ^ (value >> nb.uint64(31))
+    value ^= value >> nb.uint64(31)
+    return value
 
 
 @nb.njit(cache=True, nogil=True)
@@ -175,7 +176,8 @@ def digest(words: npt.NDArray[np.uint64], size: int) -> np.uint64:
     for k in range((size + 7) // 8):
         value = (value ^ words[k]) * _PRIME
         value ^= value >> nb.uint64(29)
-    return finish(value)
+    found: np.uint64 = finish(value)
+    return found
 
 
 @nb.njit(cache=True, nogil=True)
