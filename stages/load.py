@@ -57,7 +57,7 @@ class Load(Source):
     """Bytes that a byte of a compressed file may expand to (beyond 64 MiB) before it counts as a bomb."""
 
     max_quarantine: Share = 0.01
-    """Largest share of a source's records that may be unreadable before the run stops (exit 3)."""
+    """Largest share of all records that may be unreadable before the run stops (exit 3)."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
