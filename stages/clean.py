@@ -22,10 +22,10 @@ from pydantic import Field, field_validator
 
 from stages.base import Local, Out
 from stages.columns import TEXT
-from stages.measuring import measured
+from stages.measuring import c4_measured, measured
 from stages.profiles import ANY, PROFILES, Bound
 from stages.repair import repaired
-from stages.rules import MEASURES, RULES, effective, first_reasons
+from stages.rules import LINE_RULES, MEASURES, RULES, effective, first_reasons
 
 
 class Clean(Local):
@@ -49,8 +49,11 @@ class Clean(Local):
     repair: bool = True
     """Undo mojibake, HTML entities and broken line ends with ftfy (quotes and character widths stay)."""
 
-    presets: tuple[Literal["gopher", "fineweb", "none"], ...] = ()
-    """Rules that drop documents: `gopher` (quality and repetition), `fineweb`; none: measure only."""
+    presets: tuple[Literal["gopher", "c4", "fineweb", "none"], ...] = ()
+    """Rules that drop documents: `gopher` (quality and repetition), `c4`, `fineweb`; none: measure only.
+
+    `c4` also removes lines, as C4 does.
+    """
 
     thresholds: dict[str, Bound | None] = Field(default_factory=dict)
     """Bounds that replace a preset's: `{gopher.words: {min: 30}}`; null switches a rule off."""
@@ -58,7 +61,7 @@ class Clean(Local):
     @field_validator("thresholds")
     @classmethod
     def _known(cls, given: dict[str, Bound | None]) -> dict[str, Bound | None]:
-        codes = [rule.code for rule in RULES]
+        codes = [*(rule.code for rule in RULES), *LINE_RULES]
         for name in given:
             if name not in codes:
                 raise ValueError(f"{name} is not a rule with bounds; there are {', '.join(codes)}")
@@ -73,6 +76,12 @@ class Clean(Local):
         texts, tallies = repaired(rows["text"], ftfy=self.repair)
         langs = rows["lang"].to_pylist() if "lang" in rows.column_names else None
         columns = measured(texts, langs)
+        profiles = columns["profile"].to_pylist()
+        left, of_lines = c4_measured(texts, profiles, self.thresholds)
+        if "c4" in self.presets:
+            texts = left
+            columns = measured(texts, profiles)
+        columns |= of_lines
         reasons = pa.array(self._reasons(columns), pa.string())
         columns["text"] = pc.if_else(pc.is_null(reasons), texts, pa.scalar(None, TEXT))
         columns["bytes"] = pc.binary_length(texts).cast(pa.int64())

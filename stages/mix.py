@@ -35,7 +35,7 @@ _PLAN: Final = {
     "documents": pa.int64(),
     "size": pa.int64(),
     "unit": pa.string(),
-    "weight": pa.float64(),
+    "share": pa.float64(),  # a column `weight` of findings would be summed by the exchange
     "target": pa.int64(),
     "epochs": pa.float64(),
     "whole": pa.int32(),
@@ -47,7 +47,7 @@ _PLAN: Final = {
 """What is planned for a group: sizes in tokens; in `unit`: its `amount`, what lies `below` the bin of the
 threshold, and the `room` left in that bin."""
 _DRAWN: Final = ("bucket", *_PLAN, "hash")
-_RULING: Final = _PLAN | {"threshold": pa.uint64(), "realised": pa.int64()}
+_RULING: Final = _PLAN | {"weight": pa.float64(), "threshold": pa.uint64(), "realised": pa.int64()}
 
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -211,7 +211,8 @@ class Mix(Global):
             threshold = threshold if plan["below"] + plan["room"] else 0
             taken = plan["below"] + int(amounts[hashes < threshold].sum())
             realised = Fraction(plan["whole"] * plan["amount"] + taken, plan["amount"] or 1) * plan["size"]
-            decided.append(plan | {"threshold": threshold, "realised": round(realised)})
+            found = {"weight": plan["share"], "threshold": threshold, "realised": round(realised)}
+            decided.append(plan | found)
         return pa.Table.from_pylist(decided, pa.schema(_RULING))
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
@@ -257,7 +258,7 @@ class Mix(Global):
                     "size": sizes[name],
                     "unit": unit,
                     "amount": amount.get(name, 0),
-                    "weight": float(group.weight),
+                    "share": float(group.weight),
                     "target": group.target,
                     "epochs": group.epochs,
                     "whole": group.whole_epochs,

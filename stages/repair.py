@@ -70,14 +70,18 @@ def _composed(texts: Texts, rows: npt.NDArray[np.int64]) -> Texts:
     return _replaced(texts, pieces)
 
 
+def tidied(texts: Texts, *, composed: bool = True) -> Texts:
+    """Texts as RULES 8.1.3 to 8.1.5 want them; `composed`: they were NFC before anything was cut out."""
+    data, bounds, joined = tidy(*texts)
+    rows = joined if composed else np.ones(len(joined), np.bool_)
+    return _composed((data, bounds), np.flatnonzero(rows))
+
+
 def repaired(column: pa.ChunkedArray | pa.Array, *, ftfy: bool) -> tuple[pa.Array, dict[str, int]]:
     """Every text as it is to be stored (large_string, no nulls), and tallies of what was done."""
     before = utf8(column)
     sound, changed = fixed(before) if ftfy else (before, 0)
-    data, bounds, joined = tidy(*sound)
-    # ftfy has composed every line; only what tidying brought together, or all without ftfy, can be loose.
-    loose = joined if ftfy else np.ones(len(joined), np.bool_)
-    data, bounds = _composed((data, bounds), np.flatnonzero(loose))
+    data, bounds = tidied(sound, composed=ftfy)  # ftfy has composed every line
     return from_utf8(data, bounds), {
         "repaired": changed,
         "tidied": int(np.count_nonzero(np.diff(bounds) != np.diff(sound[1]))),

@@ -49,9 +49,9 @@ class Tokenize(Global):
 
     max_drop: Share | dict[str, Share] = 0.95
     file: str | None = None
-    """Path of a `tokenizer.json`; or"""
+    """Path of a `tokenizer.json`; if not set, one is trained."""
     train: Training | None = None
-    """what to train."""
+    """What to train; byte-level BPE of 32,000 ids if nothing is said."""
     eos: str | None = None
     """The token that ends a text, for `pack`; if not set, the first common one that the tokenizer has."""
     max_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -61,14 +61,18 @@ class Tokenize(Global):
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
-        if (self.file is None) == (self.train is None):
-            raise ValueError("give either `file: tokenizer.json` or `train: {kind: bpe, vocab_size: 32000}`")
+        if self.file is not None and self.train is not None:
+            raise ValueError("`file` gives a tokenizer and `train` asks for a new one; keep one of them")
         return self
+
+    @property
+    def _training(self) -> Training:
+        return self.train or Training()
 
     @property
     def rounds(self) -> int:
         """None with a file; with training, one to size the sample and one to collect it."""
-        return 0 if self.train is None else 2
+        return 2 if self.file is None else 0
 
     def files(self) -> Mapping[str, Sequence[str]]:
         """The tokenizer, if one is given."""
@@ -76,7 +80,7 @@ class Tokenize(Global):
 
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """The seed decides the bins, the size of the sample how many are taken."""
-        sample = None if self.train is None or turn == 0 else self.train.sample_bytes
+        sample = self._training.sample_bytes if turn else None
         return {"seed": self.seed, "sample_bytes": sample}
 
     def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
@@ -102,12 +106,10 @@ class Tokenize(Global):
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
         """Turn 0: how many bins the sample takes. Turn 1: the tokenizer."""
-        if self.train is None:
-            return rulings
         if turn == 0:
             sizes = np.zeros(BINS, np.int64)
             np.add.at(sizes, rulings["bin"].to_numpy(), rulings["bytes"].to_numpy())
-            fitting = int(np.searchsorted(np.cumsum(sizes), self.train.sample_bytes, side="right"))
+            fitting = int(np.searchsorted(np.cumsum(sizes), self._training.sample_bytes, side="right"))
             first = int(np.flatnonzero(sizes)[0]) + 1 if sizes.any() else 0
             return pa.table({"bins": [max(fitting, first)], "bytes": [int(sizes.sum())]})
         sample = rulings.sort_by([("hash", "ascending"), ("doc_id", "ascending")])
@@ -115,7 +117,7 @@ class Tokenize(Global):
             raise StageError(
                 "tokenize: no documents are left to train on; look at the report for what dropped them"
             )
-        content = train(self.train, self.eos or vocabulary.EOS, _texts(sample))
+        content = train(self._training, self.eos or vocabulary.EOS, _texts(sample))
         counts = {"documents": [len(sample)], "bytes": [pc.sum(pc.binary_length(sample["text"])).as_py()]}
         return pa.table({vocabulary.FILE: pa.array([content], pa.large_binary()), **counts})
 

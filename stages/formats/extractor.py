@@ -9,6 +9,7 @@ Time is the child's own CPU time, so that a busy machine changes no result.
 
 from __future__ import annotations
 
+import fcntl
 import resource
 import signal
 import struct
@@ -49,12 +50,12 @@ class Extractor:
     ) -> None:
         self.close()
 
-    def text(self, page: str) -> str | None:
-        """Main text of a page; None if it cannot be had."""
+    def text(self, page: str | bytes) -> str | None:
+        """Main text of a page (bytes: UTF-8); None if it cannot be had."""
         child = self._child or self._start()
         if child.stdin is None or child.stdout is None:
             raise RuntimeError("the extractor has no pipes")
-        data = page.encode("utf-8", "replace")
+        data = page.encode("utf-8", "replace") if isinstance(page, str) else page
         try:
             child.stdin.write(_LENGTH.pack(len(data)))
             child.stdin.write(data)
@@ -81,8 +82,10 @@ class Extractor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            bufsize=1 << 20,
         )
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe and hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: fewer switches between the two processes
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
         return self._child
 
 
@@ -105,7 +108,9 @@ def _function(name: str) -> Callable[[str], str]:
         return lambda page: extract(page, favor_precision=True) or ""
     from resiliparse.extract.html2text import extract_plain_text  # noqa: PLC0415 - the parent needs none of it
 
-    return lambda page: extract_plain_text(page, main_content=True, links=False, alt_texts=False)
+    return lambda page: extract_plain_text(
+        page, main_content=True, links=False, alt_texts=False, comments=False, post_meta=False
+    )
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""Runs one stage over a table cut into parts, in memory, as the pipeline does over files."""
+"""Stages over parts in memory: a Global with the ruling it came to, a Shuffle with the entries of its shards."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,37 +11,35 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.base import Global, Out, Shuffle
+from stages.base import Global, Shuffle
+from tests import harness
+
+
+def run_global(stage: Global, parts: Sequence[pa.Table], seed: int = 0) -> tuple[pa.Table, pa.Table | None]:
+    """Every row with the stage's columns and `reason`, and the last ruling.
+
+    Args:
+        stage: the stage.
+        parts: its rows, all alive.
+        seed: decides in which order parts and buckets are visited.
+    """
+    draw = random.Random(seed)
+    alive = [harness.Part(rows, [True] * len(rows)) for rows in parts]
+    ruling: pa.Table | None = None
+    for turn in range(stage.rounds):
+        ruling = harness._round(stage, turn, alive, ruling, draw)
+    tables = []
+    for rows in parts:
+        out = stage.apply(rows, ruling)
+        for name, column in {**out.columns, "reason": out.reasons.cast(pa.string())}.items():
+            rows = rows.append_column(name, column)  # noqa: PLW2901 - column by column
+        tables.append(rows)
+    return pa.concat_tables(tables), ruling
 
 
 def cut(rows: pa.Table, bounds: Sequence[int]) -> list[pa.Table]:
     """The rows in parts that end at these positions."""
-    ends = sorted({min(max(bound, 0), len(rows)) for bound in bounds} | {len(rows)})
-    return [rows.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def run_global(
-    stage: Global, parts: Sequence[pa.Table], order: Sequence[int] | None = None
-) -> tuple[pa.Table, pa.Table | None]:
-    """Every row with the stage's columns and `reason`, and the last ruling."""
-    ruling: pa.Table | None = None
-    for turn in range(stage.rounds):
-        findings = [stage.survey(part, turn, ruling) for part in parts]
-        met = pa.concat_tables([findings[at] for at in order or range(len(parts))])
-        decided = [
-            stage.decide(met.filter(pc.equal(met["bucket"], bucket)), turn)
-            for bucket in sorted(set(met["bucket"].to_pylist()))
-        ]
-        ruling = stage.settle(pa.concat_tables(decided), turn)
-    outs = [with_columns(part, stage.apply(part, ruling)) for part in parts]
-    return pa.concat_tables(outs), ruling
-
-
-def with_columns(rows: pa.Table, out: Out) -> pa.Table:
-    """The rows with what a stage says of them."""
-    for name, column in {**out.columns, "reason": out.reasons.cast(pa.string())}.items():
-        rows = rows.append_column(name, column)
-    return rows
+    return [part.rows for part in harness.cut(rows, bounds)]
 
 
 def run_shuffle(stage: Shuffle, parts: Sequence[pa.Table], folder: Path) -> list[dict[str, Any]]:
