@@ -46,8 +46,8 @@ def diff(a: Run, b: Run) -> dict[str, Any]:
         "b": b.id,
         "recipe": list(_recipe(_resolved(a), _resolved(b))),
         "stages": _stages(*stored),
-        "sources": _groups(*tables, "source"),
-        "languages": _groups(*tables, "lang"),
+        "sources": _groups(tables[0], tables[1], "source"),
+        "languages": _groups(tables[0], tables[1], "lang"),
         "documents": {
             "a": tables[0].num_rows,
             "b": tables[1].num_rows,

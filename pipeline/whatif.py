@@ -10,9 +10,11 @@ that value finds them. Counted are the documents that the stage lets live; later
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from pipeline.bounds import clean_of
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
 from pipeline.executors import Executor, executor
-from pipeline.flow import Flow, Walked
+from pipeline.flow import Flow
 from pipeline.lease import lease
 from pipeline.ledger import conserve
 from pipeline.recipe import Recipe
@@ -33,7 +35,7 @@ from pipeline.store import read_table
 from pipeline.stored import Stored
 from stages.clean import Clean
 from stages.profiles import ANY, PROFILES
-from stages.rules import MEASURES, effective
+from stages.rules import LINE_RULES, MEASURES, RULES, effective
 
 __all__ = ["render", "whatif"]
 
@@ -46,7 +48,8 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
 
     Args:
         path: the recipe.
-        setting: `stage.parameter=value,value`; values as YAML, commas inside brackets do not separate.
+        setting: `stage.parameter=value,value`; values as YAML, commas inside brackets do not separate;
+            for a rule of clean `clean.gopher.words.min=30,80`.
         where: name of the executor for what must be computed.
         work: overrides the folder of results.
 
@@ -67,7 +70,8 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
         expected = f"expected STAGE.PARAMETER=VALUE,VALUE with a stage of {path}: {', '.join(words)}"
         raise RecipeError([f"{setting!r}: {expected}{nearest(word, words)}"])
     values = split(given)
-    changed = [recipes.read(path, [f"{key}={value}"], work) for value in values]
+    settings = [_setting(current, word, parameter, value) for value in values]
+    changed = [recipes.read(path, [one], work) for one in settings]
     stored = _last(current)
     found: dict[str, Any] = {
         "stage": word,
@@ -82,6 +86,20 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
     for value, entry in zip(values, found["values"], strict=True):
         entry["value"] = value
     return found
+
+
+def _setting(current: Recipe, word: str, parameter: str, value: str) -> str:
+    """The override for a value; `clean.gopher.words.min=30` is short for an entry of its thresholds."""
+    rule, _, side = parameter.rpartition(".")
+    if word != "clean" or side not in {"min", "max"} or rule not in {known.code for known in RULES}:
+        return f"{word}.{parameter}={value}"
+    stage = next(stage for stage in current.stages if isinstance(stage, Clean))
+    bounds = {name: bound and asdict(bound) for name, bound in stage.thresholds.items()}
+    try:
+        bounds[rule] = {**(bounds.get(rule) or {}), side: float(value)}
+    except ValueError as error:
+        raise RecipeError([f"{word}.{parameter}={value}: expected a number"]) from error
+    return f"clean.thresholds={json.dumps(bounds)}"
 
 
 def split(given: str) -> list[str]:
@@ -101,10 +119,17 @@ def _judged(stored: Stored, current: Recipe, changed: Sequence[Recipe], word: st
         return False
     earlier = clean_of(entry["identity"]["parameters"])
     stages = [stage for recipe in (current, *changed) for stage in recipe.stages if isinstance(stage, Clean)]
-    rest = JUDGED | Clean.guards
-    return all(
-        stage.model_dump(exclude=set(rest)) == earlier.model_dump(exclude=set(rest)) for stage in stages
-    )
+    return all(_writes(stage) == _writes(earlier) for stage in stages)
+
+
+def _writes(stage: Clean) -> dict[str, Any]:
+    """What of clean's parameters decides its text and measurements: all but bounds; of c4, its lines too."""
+    lines = {name: bound for name, bound in stage.thresholds.items() if name in LINE_RULES}
+    return {
+        **stage.model_dump(exclude=set(JUDGED | Clean.guards)),
+        "lines": "c4" in stage.presets,
+        "thresholds": lines,
+    }
 
 
 # ------------------------------------------------------------------------------ from measurements
@@ -218,13 +243,14 @@ class _Tally:
 def _walked(changed: Sequence[Recipe], word: str, where: str, stored: Stored | None) -> list[dict[str, Any]]:
     """Each value's flow as far as the stage."""
     rate = _rate(stored)
-    started: list[Executor] = []
+    with lease(changed[0].work, f"whatif {word}"), ExitStack() as stack:
+        started: list[Executor] = []
 
-    def workers() -> Executor:
-        if not started:
-            started.append(executor(where))
-        return started[0]
-
+        def workers() -> Executor:
+            if not started:
+                started.append(executor(where))
+                stack.push(started[0].__exit__)
+            return started[0]
 
         return [_reached(Flow(recipe, recipe.work, workers), word, rate) for recipe in changed]
 
@@ -236,11 +262,11 @@ def _reached(flow: Flow, word: str, rate: float | None) -> dict[str, Any]:
         book = conserve(done.stage.word(), before, done.parts or done.steps["route"])
         before, made = done.parts, made + done.made[0]
         if done.stage.word() == word:
-            return {**_counted(done, book, rate), "made": made}
+            return {**_counted(book, rate), "made": made}
     raise AssertionError(word)  # the recipe has the stage
 
 
-def _counted(done: Walked, book: Mapping[str, Mapping[str, Any]], rate: float | None) -> dict[str, Any]:
+def _counted(book: Mapping[str, Mapping[str, Any]], rate: float | None) -> dict[str, Any]:
     by_source = {}
     dropped: dict[str, int] = {}
     estimated = any("token_count" not in entry for entry in book.values())
@@ -280,10 +306,14 @@ def render(found: Mapping[str, Any]) -> str:
     rows.append((f"kept by {found['stage']}", [f"{value['kept']:,}" for value in values]))
     mark = "≈ " if any(value["estimated"] for value in values) else ""
     rows.append(("tokens", [mark + _number(value["tokens"]) for value in values]))
-    for source in values[0]["by_source"]:
-        rows.append((f"  {source}", [f"{v['by_source'].get(source, {'kept': 0})['kept']:,}" for v in values]))
-    for reason in sorted({reason for value in values for reason in value["dropped"]}):
-        rows.append((f"dropped: {reason}", [f"{value['dropped'].get(reason, 0):,}" for value in values]))
+    rows += [
+        (f"  {source}", [f"{v['by_source'].get(source, {'kept': 0})['kept']:,}" for v in values])
+        for source in values[0]["by_source"]
+    ]
+    rows += [
+        (f"dropped: {reason}", [f"{value['dropped'].get(reason, 0):,}" for value in values])
+        for reason in sorted({reason for value in values for reason in value["dropped"]})
+    ]
     for rule in sorted({rule["rule"] for value in values for rule in value.get("rules", ())}):
         by_rule = [
             next((r for r in v["rules"] if r["rule"] == rule), {"fails": 0, "alone": 0}) for v in values
