@@ -79,7 +79,7 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
         "recipe": str(path),
         "later": words[words.index(word) + 1 :],
     }
-    if stored is not None and _judged(stored, current, changed, word, parameter):
+    if stored is not None and _judged(stored, changed, word):
         found |= {"how": "measurements", "values": [_measured(stored, recipe, word) for recipe in changed]}
     else:
         found |= {"how": "flow", "values": _walked(changed, word, where, stored)}
@@ -112,13 +112,13 @@ def _last(recipe: Recipe) -> Stored | None:
     return Stored(run) if run is not None else None
 
 
-def _judged(stored: Stored, current: Recipe, changed: Sequence[Recipe], word: str, parameter: str) -> bool:
-    """Whether the stored measurements answer: clean ran as the recipe says but for what decides."""
+def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:
+    """Whether the stored measurements answer: clean ran as the recipes say but for what judges them."""
     entry = stored.entry(word)
-    if word != "clean" or entry is None or parameter.partition(".")[0] not in JUDGED:
+    if word != "clean" or entry is None:
         return False
     earlier = clean_of(entry["identity"]["parameters"])
-    stages = [stage for recipe in (current, *changed) for stage in recipe.stages if isinstance(stage, Clean)]
+    stages = [stage for recipe in changed for stage in recipe.stages if isinstance(stage, Clean)]
     return all(_writes(stage) == _writes(earlier) for stage in stages)
 
 
