@@ -27,7 +27,7 @@ from pipeline.bounds import clean_of
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
 from pipeline.executors import Executor, executor
-from pipeline.flow import Flow
+from pipeline.flow import Flow, Waiting
 from pipeline.lease import lease
 from pipeline.ledger import conserve
 from pipeline.recipe import Recipe
@@ -72,7 +72,7 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
     values = split(given)
     settings = [_setting(current, word, parameter, value) for value in values]
     changed = [recipes.read(path, [one], work) for one in settings]
-    stored = _last(current)
+    stored = _last(current, word)
     found: dict[str, Any] = {
         "stage": word,
         "key": key,
@@ -107,9 +107,22 @@ def split(given: str) -> list[str]:
     return [value.strip() for value in re.split(r",(?![^\[{]*[\]}])", given) if value.strip()]
 
 
-def _last(recipe: Recipe) -> Stored | None:
-    run = runs.latest(recipe.work, name=recipe.name, state="done")
-    return Stored(run) if run is not None else None
+def _last(recipe: Recipe, word: str) -> Stored | None:
+    """The newest finished run that gave the stage the very rows that this recipe would give it."""
+    keys: list[str] = []
+    try:
+        for done in Flow(recipe, recipe.work).walk():
+            if done.stage.word() == word:
+                break
+            keys.append(done.key)
+    except Waiting as waiting:
+        if waiting.stage != word:
+            return None
+    for run in reversed(runs.every(recipe.work)):
+        record = run.record()
+        if record.get("state") == "done" and [e["key"] for e in record["stages"][: len(keys)]] == keys:
+            return Stored(run)
+    return None
 
 
 def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:

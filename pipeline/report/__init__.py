@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline import plain
+from pipeline import card, plain
 from pipeline.recipe import Recipe
 from pipeline.report import charts, counts, duplicates, metrics, outcomes, samples, shards, tables
 from pipeline.runs import Run
@@ -43,6 +43,7 @@ def write(recipe: Recipe, run: Run) -> None:
     tables.write(run.path / "tables", tables.tables(found, shown["reasons"]))
     with writing(run.path / "report.html") as beside:
         beside.write_text(render(found, shown, title=recipe.name), encoding="utf-8")
+    card.write(run.path, found)
     write_json(run.path / "report.json", found)
 
 
