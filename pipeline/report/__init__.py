@@ -18,14 +18,14 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline import plain
+from pipeline import card, plain
 from pipeline.recipe import Recipe
 from pipeline.report import charts, counts, duplicates, metrics, outcomes, samples, shards, tables
 from pipeline.runs import Run
 from pipeline.store import write_json, writing
 from pipeline.stored import Stored
 
-__all__ = ["facts", "render", "write"]
+__all__ = ["environment", "facts", "render", "write"]
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
@@ -43,6 +43,7 @@ def write(recipe: Recipe, run: Run) -> None:
     tables.write(run.path / "tables", tables.tables(found, shown["reasons"]))
     with writing(run.path / "report.html") as beside:
         beside.write_text(render(found, shown, title=recipe.name), encoding="utf-8")
+    card.write(run.path, found)
     write_json(run.path / "report.json", found)
 
 
@@ -87,7 +88,13 @@ def render(found: dict[str, Any], shown: dict[str, Any], *, title: str, language
         title: what the page is called.
         language: of the page's own words, "en" or "zh"; reasons and measurements keep their names.
     """
-    environment = Environment(
+    page = environment(language).get_template("page.html")
+    return page.render(title=title, facts=found, shown=shown, charts=charts, language=language)
+
+
+def environment(language: str) -> Environment:
+    """Templates with the filters that all pages use, and the words of a language."""
+    made = Environment(
         loader=PackageLoader("pipeline.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -96,15 +103,14 @@ def render(found: dict[str, Any], shown: dict[str, Any], *, title: str, language
         extensions=["jinja2.ext.i18n"],
     )
     words = catalogue(language)
-    environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
+    made.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
         lambda text: words.get(text, text), lambda one, many, n: one if n == 1 else many, newstyle=True
     )
-    environment.filters |= {
+    made.filters |= {
         "count": count, "size": size, "share": share, "time": duration, "plain": plain.plain, "number": number,
         "quoted": lambda text: plain.plain(json.dumps(text, ensure_ascii=False)),
     }  # fmt: skip
-    page = environment.get_template("page.html")
-    return page.render(title=title, facts=found, shown=shown, charts=charts, language=language)
+    return made
 
 
 def catalogue(language: str) -> dict[str, str]:
