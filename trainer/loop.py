@@ -43,7 +43,7 @@ class DivergedError(RuntimeError):
     """The loss is no number any more."""
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: someone asked
+class Stopped(Exception):
     """A signal ended the run after it had saved."""
 
     def __init__(self, number: int, folder: Path) -> None:
