@@ -121,10 +121,8 @@ class Clean(Local):
         """The texts after the line rules that are on, and all measurements of them."""
         columns = measured(texts, langs)
         profiles = columns["profile"].to_pylist()
-        left, of_lines = c4_measured(texts, profiles, self.thresholds)
         before = texts
-        if "c4" in self.presets:
-            texts = left
+        texts, of_lines = c4_measured(texts, profiles, self.thresholds, apply="c4" in self.presets)
         if "refinedweb" in self.presets:
             texts, refinements = refined(texts, profiles, self.thresholds)
             of_lines |= refinements
