@@ -25,8 +25,6 @@ from pydantic import Field
 
 from stages.base import Local, Out, Share, StageError
 from stages.columns import from_utf8, utf8
-from stages.kernels.plain import plain
-from stages.kernels.scripts import SCRIPTS, scripts
 
 UNDETERMINED: Final = "und"
 LEAST_SCORE: Final = 0.01  # runners-up below it are noise (RULES 9.1)
@@ -115,6 +113,9 @@ class Langid(Local):
 
     def apply(self, rows: pa.Table) -> Out:
         """Labels, scores and script of every row; a reason for those that `keep` or `min_score` refuse."""
+        from stages.kernels.plain import plain  # noqa: PLC0415 - Numba is for workers, not for plans
+        from stages.kernels.scripts import SCRIPTS, scripts  # noqa: PLC0415 - likewise
+
         data, bounds = utf8(rows["text"])
         prepared, places, letters = plain(data, bounds, self.characters)
         written = [SCRIPTS[place] for place in scripts(data, bounds).tolist()]

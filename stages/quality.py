@@ -26,7 +26,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from stages.base import Local, Out, Share, StageError
 from stages.columns import TEXT, from_utf8, ids, utf8
 from stages.kernels.hashing import hash64, unit
-from stages.kernels.plain import plain
 
 LABEL: Final = "__label__"
 GOOD: Final = f"{LABEL}good"
@@ -85,6 +84,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 def prepared(column: pa.ChunkedArray | pa.Array, characters: int) -> list[str]:
     """Texts as the classifier reads them: the beginning, on one line, small letters, no fenced code."""
+    from stages.kernels.plain import plain  # noqa: PLC0415 - Numba is for workers, not for plans
+
     texts, places, _ = plain(*utf8(column), characters)
     return [text.lower() for text in from_utf8(texts, places).to_pylist()]
 
