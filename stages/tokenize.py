@@ -9,7 +9,7 @@ their hashes, so that the same corpus gives the same file however it is cut. How
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
@@ -21,11 +21,10 @@ from pydantic import Field, model_validator
 from stages import vocabulary
 from stages.base import Global, Out, Share, StageError
 from stages.columns import ids, no_reasons, utf8, whole
+from stages.encoding import Encoder
 from stages.kernels.hashing import hash64
 from stages.training import Training, train
 
-BATCH_BYTES: Final = 4 << 20
-"""Text that is encoded at once: the library keeps some 50 bytes for every byte of it."""
 BINS: Final = 4096
 """Hashes are counted by their upper 12 bits; the sample is a number of whole bins."""
 
@@ -129,20 +128,15 @@ class Tokenize(Global):
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """Ids and their number; documents of more than `max_tokens` are dropped."""
-        tokenizer = vocabulary.encoder(self._content(ruling))
-        found, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
-        for texts in _batches(rows["text"]):
-            encoded = [
-                encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            ]
-            counts.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-            found.append(np.fromiter(chain.from_iterable(encoded), np.uint32, int(counts[-1].sum())))
-        tokens, count = np.concatenate(found), np.concatenate(counts)
+        engine = Encoder.of(self._content(ruling))
+        before = engine.mismatches
+        tokens, count = engine.encode(whole(rows["text"]).cast(pa.large_string()))
         lists = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(count)]), pa.array(tokens))
         reasons = no_reasons(len(rows))
         if self.max_tokens is not None:
             reasons = pc.if_else(pa.array(count > self.max_tokens), pa.scalar("too_many_tokens"), reasons)
-        return Out({"tokens": lists, "token_count": pa.array(count)}, reasons, _fertility(rows, count))
+        tallies = _fertility(rows, count) | {"engine_mismatches": engine.mismatches - before}
+        return Out({"tokens": lists, "token_count": pa.array(count)}, reasons, tallies)
 
     def _content(self, ruling: pa.Table | None) -> bytes:
         if ruling is not None:
@@ -160,18 +154,6 @@ def _repeats(rows: pa.Table) -> npt.NDArray[np.int64]:
 def _texts(sample: pa.Table) -> Iterator[str]:
     for text, times in zip(sample["text"], sample["repeats"], strict=True):
         yield from repeat(text.as_py(), times.as_py())
-
-
-def _batches(column: pa.ChunkedArray) -> Iterator[list[str]]:
-    """The texts, in order, in batches of about `BATCH_BYTES`."""
-    text = whole(column)
-    begins = utf8(text)[1]
-    first = 0
-    while first < len(text):
-        beyond = int(np.searchsorted(begins, begins[first] + BATCH_BYTES, side="right")) - 1
-        last = max(beyond, first + 1)
-        yield pc.fill_null(text.slice(first, last - first), "").to_pylist()
-        first = last
 
 
 def _fertility(rows: pa.Table, count: npt.NDArray[np.int64]) -> dict[str, int]:

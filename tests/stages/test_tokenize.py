@@ -122,7 +122,7 @@ def test_unigram_gives_every_text_back(text: str) -> None:
 
 def test_texts_are_encoded_in_batches_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Documents around and beyond the size of a batch keep their ids and their order."""
-    monkeypatch.setattr("stages.tokenize.BATCH_BYTES", 100)
+    monkeypatch.setattr("stages.encoding.BATCH_BYTES", 100)
     texts = ["kalo mi " * 12, "x", "kalo mi " * 30, "", "語" * 33, "y" * 100, "", ""]
     rows, _ = run_global(given_file(tmp_path, trained("bpe")), [corpus(texts)])
     library = Tokenizer.from_str(trained("bpe").decode())
