@@ -197,17 +197,71 @@ def quarantine(run: RunName = None, work: Work = None, machine: Json = False) ->
 @app.command("explain")
 def explain_(
     doc: Annotated[
-        str, typer.Argument(metavar="DOC", help="A doc_id, its beginning, or the id in the data.")
-    ],
+        str | None, typer.Argument(metavar="DOC", help="A doc_id, its beginning, or the id in the data.")
+    ] = None,
     run: RunName = None,
     work: Work = None,
+    grep: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="List the documents that hold a text instead.")
+    ] = None,
     machine: Json = False,
 ) -> None:
     """One document's whole route: where it came from, what was measured, why it was kept or dropped."""
     from pipeline import explain, runs  # noqa: PLC0415
+    from pipeline.plain import plain  # noqa: PLC0415
 
+    if grep is not None:
+        rows = explain.grep(runs.find(doc or run, work or Path("work")), grep)
+        if machine:
+            print(json.dumps(rows, ensure_ascii=False))
+            return
+        for row in rows:
+            print(
+                f"{row['doc_id']}  {row['source']}: {plain(row['file'])}, record {row['record']}: {row['fate']}"
+            )
+            print(f"    {plain(row['around'])!r}")
+        return
+    if doc is None:
+        raise RecipeError(
+            ["explain needs a DOC (a doc_id, its beginning, or the id in the data) or --grep TEXT"]
+        )
     found = explain.explain(runs.find(run, work or Path("work")), doc)
     print(json.dumps(found, ensure_ascii=False) if machine else explain.render(found))
+
+
+@app.command("whatif")
+def whatif_(
+    recipe: RecipePath,
+    setting: Annotated[
+        str, typer.Argument(metavar="STAGE.KEY=VALUE,VALUE", help="dedup.threshold=0.7,0.8,0.9, say.")
+    ],
+    work: Work = None,
+    executor: Annotated[str, typer.Option(help="Where to compute what is not stored.")] = "local",
+    machine: Json = False,
+) -> None:
+    """What a stage would keep under other values, from what earlier runs stored as far as that goes."""
+    from pipeline import whatif  # noqa: PLC0415
+
+    found = whatif.whatif(recipe, setting, executor, work)
+    print(json.dumps(found, ensure_ascii=False) if machine else whatif.render(found))
+
+
+@app.command("diff")
+def diff_(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder.")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another.")],
+    work: Work = None,
+    page: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page, too.")] = None,
+    machine: Json = False,
+) -> None:
+    """What differs between two runs: recipe, funnel, sources, and the documents gained and lost."""
+    from pipeline import diff, runs  # noqa: PLC0415
+
+    folder = work or Path("work")
+    found = diff.diff(runs.find(first, folder), runs.find(second, folder))
+    if page is not None:
+        page.write_text(diff.page(found), encoding="utf-8")
+    print(json.dumps(found, ensure_ascii=False) if machine else diff.render(found))
 
 
 @app.command("verify")

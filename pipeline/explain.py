@@ -1,7 +1,8 @@
 """One document's whole route: where it came from, what was measured, why it was kept or dropped, where it lies.
 
     explain(run, doc) -> dict       everything that the run stored about it
-    render(found) -> str            the same for people
+    grep(run, text) -> documents    those whose text holds it, to be explained
+    render(found) -> str            the same for people (`route.py`)
 
 Finds nothing out anew: it reads columns, texts and shards, and puts them side by side.
 """
@@ -20,13 +21,14 @@ import pyarrow.compute as pc
 
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
-from pipeline.plain import clip, plain
+from pipeline.plain import clip
+from pipeline.route import render
 from pipeline.runs import Run
 from pipeline.store import read_table
 from pipeline.stored import Stored, reason_sentence, rows_of
 from stages.packed import Packed
 
-__all__ = ["explain", "find", "render"]
+__all__ = ["explain", "find", "grep", "render"]
 
 EXCERPT: Final = 600  # characters of a document
 AROUND: Final = 120  # characters on each side of a contaminated span
@@ -48,13 +50,14 @@ def find(stored: Stored, doc: str) -> int:
         pc.equal(table.column("doc_id"), hexadecimal),
         pc.equal(table.column("orig_id"), doc),
         pc.starts_with(table.column("doc_id"), hexadecimal),
+        pc.starts_with(table.column("orig_id"), doc),
     ):
         rows = np.flatnonzero(pc.fill_null(wanted, False).to_numpy())
         if len(rows) == 1:
             return int(rows[0])
         if len(rows):
             some = table.take(pa.array(rows[:SHOWN])).to_pylist()
-            lines = [f"  {r['doc_id']}  {r['source']}: {r['file']}, record {r['record']}" for r in some]
+            lines = [f"  {r['doc_id']}  {r['orig_id'] or ''}  {_place(r)}" for r in some]
             more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
             raise RecipeError(
                 ["\n".join([f"{doc!r} names {len(rows)} documents; say which by its doc_id:", *lines, *more])]
@@ -102,6 +105,31 @@ def explain(run: Run, doc: str) -> dict[str, Any]:
     }
 
 
+def grep(run: Run, text: str, most: int = 20) -> list[dict[str, Any]]:
+    """Documents whose text, as the run left it, holds a text; upper and lower case are the same.
+
+    Returns:
+        doc_id, orig_id, source, file, record, fate, reason and `around`: the text about the first place; in
+        load order, `most` at most.
+
+    Raises:
+        RecipeError: nothing to look for.
+    """
+    if not text:
+        raise RecipeError(["--grep looks for a text; say which"])
+    stored = Stored(run)
+    columns = ["doc_id", "orig_id", "source", "file", "record", "fate", "reason"]
+    table = stored.documents(columns)
+    found: list[dict[str, Any]] = []
+    for row, around in stored.search(text, AROUND, most):
+        found.append({**table.slice(row, 1).to_pylist()[0], "around": around})
+    return found
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"{row['source']}: {row['file']}, record {row['record']}"
+
+
 def _route(stored: Stored, row: int) -> Iterator[dict[str, Any]]:
     """Each stage that was given the document: what it wrote of it, and why it dropped it if it did."""
     part = int(np.searchsorted(stored.bounds, row, side="right")) - 1
@@ -117,9 +145,24 @@ def _route(stored: Stored, row: int) -> Iterator[dict[str, Any]]:
             "reason": values["reason"],
             "alive": values["alive"],
             "wrote": {name: _shown(value) for name, value in values.items() if name not in _HIDDEN},
+            "limits": _limits(stored, values) if entry["stage"] == "clean" else [],
         }
         if not values["alive"]:
             return
+
+
+def _limits(stored: Stored, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The bounds that clean held the document to, with its values."""
+    from pipeline.bounds import clean_bounds  # noqa: PLC0415 - only documents that met clean pay for its import
+
+    limits = []
+    for rule, bound in clean_bounds(stored, [values["profile"]]).get(values["profile"], {}).items():
+        value = values[rule.partition(".")[2]]
+        holds = value is not None and not (
+            (bound.min is not None and value < bound.min) or (bound.max is not None and value > bound.max)
+        )
+        limits.append({"rule": rule, "value": value, "min": bound.min, "max": bound.max, "holds": holds})
+    return limits
 
 
 def _shown(value: Any) -> Any:
@@ -200,71 +243,3 @@ def _packed(stored: Stored, doc: str) -> Iterator[dict[str, Any]]:
                         "tokens": lengths[place],
                     }
                 first += batch.num_rows
-
-
-def render(found: Mapping[str, Any]) -> str:
-    """What `explain` found, as lines for a terminal; corpus text cannot act on it."""
-    lines = [
-        f"{found['doc_id']}" + (f"  (in the data: {plain(found['orig_id'])})" if found["orig_id"] else ""),
-        f"source {found['source']}, file {plain(found['file'])}, record {found['record']}",
-        f"fate: {_fate(found)}",
-    ]
-    if found["text"]:
-        lines += ["", f"text ({found['characters']:,} characters):", *_indented(found["text"])]
-    lines += ["", "route:"]
-    for step in found["route"]:
-        lines.append(f"  {step['stage']}: " + ("alive" if step["alive"] else f"dropped: {step['reason']}"))
-        wrote = ", ".join(f"{k} {_value(v)}" for k, v in step["wrote"].items() if v is not None)
-        lines += [f"      {wrote}"] if wrote and step["stage"] != "load" else []
-    lines += [*_render_duplicate(found["duplicate"]), *_render_evidence(found["evidence"])]
-    return "\n".join([*lines, *_render_packed(found)])
-
-
-def _fate(found: Mapping[str, Any]) -> str:
-    if found["fate"] == "kept":
-        times = f", seen {found['repeats']} times" if (found["repeats"] or 0) > 1 else ""
-        tokens = f", {found['tokens']:,} tokens" if found["tokens"] is not None else ""
-        return f"kept{tokens}{times}"
-    how = "quarantined" if found["fate"] == "quarantined" else f"dropped by {found['fate']}"
-    return f"{how}: {found['reason']}" + (f" ({found['sentence']})" if found["sentence"] else "")
-
-
-def _render_duplicate(duplicate: Mapping[str, Any]) -> Iterator[str]:
-    if not duplicate:
-        return
-    yield from ("", f"duplicate of {duplicate['survivor']}, similarity {duplicate['similarity']:.4f}")
-    if "text" not in duplicate:
-        return
-    yield f"  {duplicate['source']}, {plain(duplicate['file'])}, record {duplicate['record']} ({duplicate['fate']})"
-    yield from _indented(duplicate["text"])
-    for difference in duplicate["differences"]:
-        yield f"  here:  {plain(difference['here']) or '(nothing)'}"
-        yield f"  there: {plain(difference['there']) or '(nothing)'}"
-
-
-def _render_evidence(evidence: list[dict[str, Any]]) -> Iterator[str]:
-    for hit in evidence:
-        yield from ("", f"{hit['benchmark']}, item {hit['item']}: characters {hit['start']} to {hit['end']}")
-        yield from _indented(f"… {hit['before']}【{hit['matched']}】{hit['after']} …")
-
-
-def _render_packed(found: Mapping[str, Any]) -> Iterator[str]:
-    rows = found["packed"]
-    if not rows:
-        return
-    yield from ("", f"packed in {len(rows)} segments:")
-    for row in rows[:SHOWN]:
-        yield (
-            f"  {row['shard']}, row {row['row']}, segment {row['segment']}: {row['tokens']} tokens at {row['offset']}, "
-            f"from token {row['start']} of the document"
-        )
-    if len(rows) > SHOWN:
-        yield f"  and {len(rows) - SHOWN} more"
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  | {line}" for line in plain(text).split("\n")]
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else plain(str(value))

@@ -75,12 +75,22 @@ def conserve(word: str, before: list[Marker] | None, after: list[Marker]) -> Led
     return add(marker["ledger"] for marker in after)
 
 
-def alarm_quarantine(ledger: Ledger, limit: float) -> None:
+def alarm_quarantine(stage: Stage, ledger: Ledger, limit: float) -> None:
     """Stops a run whose sources hold more bad records than the recipe allows.
 
     Raises:
-        Alarm: more than `limit` of all records were quarantined.
+        Alarm: more than `limit` of all records were quarantined, or more than `max_drop` of one source's.
     """
+    for source, entry in ledger.items():
+        gone = sum(entry["quarantined"].values())
+        most = limit_of(stage, source)
+        if entry["in"] >= FEW and gone > most * entry["in"] and gone > limit * entry["in"]:
+            reason = max(entry["quarantined"], key=lambda r: entry["quarantined"][r])
+            raise Alarm(
+                f"load: {gone} of {entry['in']} records of source {source!r} were quarantined, mainly {reason!r}: "
+                f"{stage.reasons[reason]} Look at them with `gristmill quarantine`; if they may be lost, set "
+                f"load.max_drop: {{{source}: 1.0}}."
+            )
     total = totals(ledger)
     bad, records = sum(total["quarantined"].values()), total["in"]
     if bad <= limit * records:
@@ -94,15 +104,22 @@ def alarm_quarantine(ledger: Ledger, limit: float) -> None:
     )
 
 
+def limit_of(stage: Stage, source: str) -> float:
+    """The share of a source that a stage may drop: as the recipe says, for sources it does not name the default."""
+    limits = stage.max_drop
+    default: float = type(stage).model_fields["max_drop"].default
+    return limits.get(source, default) if isinstance(limits, dict) else limits
+
+
 def alarm_drop(stage: Stage, ledger: Ledger) -> None:
     """Stops a run in which a stage drops nearly all of a source.
 
     Raises:
         Alarm: naming stage, source, share, top reason and the key to change.
     """
-    word, limits = stage.word(), stage.max_drop
+    word = stage.word()
     for source, entry in ledger.items():
-        limit = limits.get(source, 0.95) if isinstance(limits, dict) else limits
+        limit = limit_of(stage, source)
         dropped = sum(entry["dropped"].values())
         if entry["in"] < FEW or dropped <= limit * entry["in"]:
             continue

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -242,10 +243,11 @@ def _train(tree: Any, lines: Lines, complaints: list[str]) -> Mapping[str, Any] 
     if not isinstance(given, dict):
         return None
     given.setdefault("seed", _plain(tree).get("seed") or 0)
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer", "check", "--config", "-"],
-        input=canonical(given), capture_output=True, check=False,
-    )  # fmt: skip
+    with NamedTemporaryFile(suffix=".json") as file:
+        file.write(canonical(given))
+        file.flush()
+        command = [sys.executable, "-m", "trainer", "check", "--config", file.name]
+        done = subprocess.run(command, capture_output=True, check=False)
     answer = YAML(typ="safe", pure=True).load(done.stdout) if done.stdout else None
     if not isinstance(answer, dict):
         raise RecipeError(

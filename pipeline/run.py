@@ -124,7 +124,7 @@ def _walk(flow: Flow, choice: Choice, begun: _Begun) -> bool:
             before = done.parts
             begun.stage(done, book)
             if isinstance(stage, Source):
-                ledger.alarm_quarantine(book, getattr(stage, "max_quarantine", 1.0))
+                ledger.alarm_quarantine(stage, book, getattr(stage, "max_quarantine", 1.0))
             ledger.alarm_drop(stage, book)
             if stage.word() == choice.last:
                 return stage.word() == words[-1] and flow.recipe.train is None

@@ -7,7 +7,7 @@ order. Only reads; does not know what the columns mean.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -132,6 +132,19 @@ class Stored:
             for some in pool.map(read, by_part):
                 found |= some
         return found
+
+    def search(self, text: str, around: int, most: int) -> Iterator[tuple[int, str]]:
+        """Rows whose text holds `text`, whatever the case, with `around` characters on each side of it."""
+        for part, first in enumerate(self.bounds[:-1].tolist()):
+            column = self._latest("text", part, None)
+            hits = pc.fill_null(pc.match_substring(column, text, ignore_case=True), False)
+            for place in np.flatnonzero(hits.to_numpy(zero_copy_only=False)).tolist():
+                whole = column[place].as_py()
+                at = max(0, whole.lower().find(text.lower()))
+                yield first + place, whole[max(0, at - around) : at + len(text) + around]
+                most -= 1
+                if not most:
+                    return
 
     def part_file(self, entry: Mapping[str, Any], part: int) -> Path:
         """The data file of a part at a stage."""

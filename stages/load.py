@@ -57,7 +57,7 @@ class Load(Source):
     """Bytes that a byte of a compressed file may expand to (beyond 64 MiB) before it counts as a bomb."""
 
     max_quarantine: Share = 0.01
-    """Largest share of a source's records that may be unreadable before the run stops (exit 3)."""
+    """Largest share of all records that may be unreadable before the run stops (exit 3)."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -91,7 +91,7 @@ class Load(Source):
         """Bytes of text that a file can hold: what packs it, or a narrow encoding, bounds the growth."""
         size, kind = path.stat().st_size, kind_of_name(path.name)
         packed = kind.compressed or kind.format in {"parquet", "arrow"}
-        return max(_SPARED, size * self.max_ratio) if packed else size * 2
+        return max(_SPARED, size * self.max_ratio) if packed else size * 3
 
     def digest(self, found: Found) -> InputFile:
         """Size, digest and line counts of a file, in one pass."""
@@ -142,7 +142,7 @@ class Load(Source):
             head = opened.read(4096)
             format_ = None if compressed(head) else format_of(spec, file.name, head)
             wide = stream_encoding(head, spec.encoding or "utf-8").startswith(("utf-16", "utf-32"))
-            if format_ == "jsonl" and file.lines and not wide:
+            if format_ == "jsonl" and file.lines and not wide and not lines.is_array(head):
                 starts = range(0, file.size, self.part_bytes)
                 return [
                     _slice([file], start, min(start + self.part_bytes, file.size), feeds)

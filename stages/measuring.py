@@ -6,6 +6,7 @@ business.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -13,13 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.columns import utf8
+from stages.columns import from_utf8, utf8
+from stages.kernels import c4 as c
 from stages.kernels import measures as m
+from stages.kernels import repetition as r
 from stages.kernels.scripts import SCRIPTS, scripts
-from stages.kernels.words import count_words
-from stages.profiles import ANY, PROFILES, Profile
+from stages.kernels.sentences import count_sentences
+from stages.profiles import ANY, PROFILES, UNSPACED, Bound, Profile
+from stages.repair import tidied
+from stages.rules import LINE_RULES
 
-__all__ = ["measured"]
+__all__ = ["c4_measured", "measured"]
 
 _LISTED: Final = tuple(profile for profile in PROFILES.values() if profile.stop_words)
 _PLACE: Final = {profile.name: place for place, profile in enumerate(_LISTED)}
@@ -71,10 +76,11 @@ def ratio(count: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> pa.Arra
 
 
 def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Array]:
-    """The columns of `rules.MEASURES` and `profile` for these texts (large_string, no nulls)."""
+    """`profile` and the columns of `rules.MEASURES` but C4's, for these texts (large_string, no nulls)."""
     data, bounds = utf8(texts)
     counts, stops = m.measure(data, bounds, _stop_words(), len(_LISTED))
-    words = count_words(data, bounds)
+    repeated = r.repetition(data, bounds)
+    words, word_chars = repeated[:, r.WORDS], repeated[:, r.WORD_CHARS]
     chosen = profiles(langs, scripts(data, bounds), stops)
     places = np.array([_PLACE.get(profile.name, -1) for profile in chosen], np.int64)
     counted = np.where(places < 0, 0, stops[np.arange(len(stops)), places]) if len(stops) else places
@@ -87,6 +93,7 @@ def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Ar
         "alnum_char_ratio": ratio(counts[:, m.ALNUM], chars),
         "lines": pa.array(lines),
         "paragraphs": pa.array(counts[:, m.PARAGRAPHS]),
+        "sentences": pa.array(count_sentences(data, bounds)),
         "line_length_max": pa.array(counts[:, m.LONGEST_LINE]),
         # The stored text never ends with a line feed, so there is one line more than line feeds.
         "line_length_avg": ratio(chars - newlines, np.where(chars > 0, newlines + 1, 0)),
@@ -97,7 +104,65 @@ def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Ar
         "ellipsis_lines": ratio(counts[:, m.ELLIPSES], lines),
         "alpha_words": ratio(counts[:, m.TOKENS_WITHOUT_LETTER], tokens),
         "stop_words": pa.array(counted.astype(np.int64)),
+        "dup_line_frac": ratio(repeated[:, r.DUP_LINES], repeated[:, r.LINES]),
+        "dup_para_frac": ratio(repeated[:, r.DUP_PARAGRAPHS], repeated[:, r.PARAGRAPHS]),
+        "dup_line_char_frac": ratio(repeated[:, r.DUP_LINE_CHARS], repeated[:, r.LINE_CHARS]),
+        "dup_para_char_frac": ratio(repeated[:, r.DUP_PARAGRAPH_CHARS], repeated[:, r.PARAGRAPH_CHARS]),
+        **{
+            f"top_{n}_gram": ratio(repeated[:, r.TOP_2 + n - 2], np.maximum(word_chars, 1)) for n in (2, 3, 4)
+        },
+        **{
+            f"dup_{n}_gram": ratio(repeated[:, r.DUP_5 + n - 5], np.maximum(word_chars, 1))
+            for n in range(5, 11)
+        },
         "line_punct_ratio": ratio(counts[:, m.TERMINALS], lines),
         "short_line_ratio": ratio(counts[:, m.SHORTS], lines),
+        "char_dup_ratio": ratio(repeated[:, r.EXTRA_LINE_CHARS], chars - newlines),
         "newline_ratio": ratio(newlines, words),
+    }
+
+
+def c4_measured(
+    texts: pa.Array, names: Sequence[str], thresholds: Mapping[str, Bound | None]
+) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """What C4's line rules leave of these texts, and the columns that count what they remove.
+
+    Args:
+        texts: large_string, no nulls.
+        names: profile of each text: English lines end with . ? ! or ", others with their own marks too, and
+            lines of scripts without spaces have no tokens to count.
+        thresholds: bounds that replace those of `rules.LINE_RULES`; None switches a rule off.
+    """
+    data, bounds = utf8(texts)
+    scripts_of = {name: profile.script for name, profile in PROFILES.items()}
+    styles = [
+        c.ENGLISH if name == "en" else c.UNSPACED if scripts_of.get(name) in UNSPACED else c.SPACED
+        for name in names
+    ]
+    rules = {code: thresholds.get(code, bound) for code, bound in LINE_RULES.items()}
+    longest, fewest = rules["c4.max_word_length_lines"], rules["c4.min_words_lines"]
+    left, places, found = c.c4(
+        data,
+        bounds,
+        np.array(styles, np.uint8),
+        longest_word=-1 if longest is None or longest.max is None else int(longest.max),
+        citing=rules["c4.citations"] is not None,
+        terminal=rules["c4.terminal_punct_lines"] is not None,
+        fewest_words=0 if fewest is None or fewest.min is None else int(fewest.min),
+        javascript=rules["c4.javascript_lines"] is not None,
+        policy=rules["c4.policy_lines"] is not None,
+    )
+    columns = {
+        "max_word_length_lines": c.LONG_WORDS,
+        "citations": c.CITATIONS,
+        "terminal_punct_lines": c.UNTERMINATED,
+        "min_words_lines": c.SHORT,
+        "lorem_ipsum": c.LOREM,
+        "javascript_lines": c.JAVASCRIPT,
+        "curly_brace": c.BRACE,
+        "policy_lines": c.POLICY,
+        "min_sentences": c.SENTENCES,
+    }
+    return from_utf8(*tidied((left, places), composed=False)), {
+        name: pa.array(found[:, place]) for name, place in columns.items()
     }

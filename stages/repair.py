@@ -28,7 +28,7 @@ _AFTER_A_TAG: Final = CONFIGURATION._replace(unescape_html=False)
 Texts = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
-def _replaced(texts: Texts, pieces: list[tuple[int, int, int, bytes]]) -> Texts:
+def replaced(texts: Texts, pieces: list[tuple[int, int, int, bytes]]) -> Texts:
     """Texts with some stretches (row, first byte, end, new content) replaced, in order."""
     if not pieces:
         return texts
@@ -55,7 +55,7 @@ def fixed(texts: Texts) -> tuple[Texts, int]:
         sound = fix_text(line, _AFTER_A_TAG if sins & TAGGED else CONFIGURATION)
         if sound != line:
             pieces.append((row, start, stop, sound.encode()))
-    return _replaced(texts, pieces), len({piece[0] for piece in pieces})
+    return replaced(texts, pieces), len({piece[0] for piece in pieces})
 
 
 def _composed(texts: Texts, rows: npt.NDArray[np.int64]) -> Texts:
@@ -67,17 +67,21 @@ def _composed(texts: Texts, rows: npt.NDArray[np.int64]) -> Texts:
         if not unicodedata.is_normalized("NFC", text):
             new = unicodedata.normalize("NFC", text).encode()
             pieces.append((row, int(bounds[row]), int(bounds[row + 1]), new))
-    return _replaced(texts, pieces)
+    return replaced(texts, pieces)
+
+
+def tidied(texts: Texts, *, composed: bool = True) -> Texts:
+    """Texts as RULES 8.1.3 to 8.1.5 want them; `composed`: they were NFC before anything was cut out."""
+    data, bounds, joined = tidy(*texts)
+    rows = joined if composed else np.ones(len(joined), np.bool_)
+    return _composed((data, bounds), np.flatnonzero(rows))
 
 
 def repaired(column: pa.ChunkedArray | pa.Array, *, ftfy: bool) -> tuple[pa.Array, dict[str, int]]:
     """Every text as it is to be stored (large_string, no nulls), and tallies of what was done."""
     before = utf8(column)
     sound, changed = fixed(before) if ftfy else (before, 0)
-    data, bounds, joined = tidy(*sound)
-    # ftfy has composed every line; only what tidying brought together, or all without ftfy, can be loose.
-    loose = joined if ftfy else np.ones(len(joined), np.bool_)
-    data, bounds = _composed((data, bounds), np.flatnonzero(loose))
+    data, bounds = tidied(sound, composed=ftfy)  # ftfy has composed every line
     return from_utf8(data, bounds), {
         "repaired": changed,
         "tidied": int(np.count_nonzero(np.diff(bounds) != np.diff(sound[1]))),

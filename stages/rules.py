@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from stages.profiles import Bound, Profile
 
-__all__ = ["MEASURES", "PRESETS", "RULES", "Rule", "effective", "first_reasons"]
+__all__ = ["LINE_RULES", "MEASURES", "RULES", "Rule", "effective", "first_reasons"]
 
 MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "chars": (pa.int64(), "characters (code points)"),
@@ -25,6 +25,7 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "alnum_char_ratio": (pa.float64(), "letters and numbers / characters"),
     "lines": (pa.int64(), "lines that are not blank"),
     "paragraphs": (pa.int64(), "paragraphs that are not blank"),
+    "sentences": (pa.int64(), "sentences, by the splitter gristmill-1"),
     "line_length_max": (pa.int64(), "characters of the longest line"),
     "line_length_avg": (pa.float64(), "characters without line feeds / lines, blank ones too"),
     "words": (pa.int64(), "words by UAX #29"),
@@ -34,9 +35,41 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "ellipsis_lines": (pa.float64(), "lines that end with an ellipsis / lines"),
     "alpha_words": (pa.float64(), "tokens without a letter / tokens"),
     "stop_words": (pa.int64(), "tokens that are stop words of the profile"),
+    "dup_line_frac": (pa.float64(), "lines that are not alone / lines"),
+    "dup_para_frac": (pa.float64(), "paragraphs that are not alone / paragraphs"),
+    "dup_line_char_frac": (pa.float64(), "characters of lines that are not alone / of lines"),
+    "dup_para_char_frac": (pa.float64(), "characters of paragraphs that are not alone / of paragraphs"),
+    **{
+        f"top_{n}_gram": (
+            pa.float64(),
+            f"letters of all copies of the most frequent {n}-gram / letters of words",
+        )
+        for n in (2, 3, 4)
+    },
+    **{
+        f"dup_{n}_gram": (pa.float64(), f"letters of words inside repeated {n}-grams / letters of words")
+        for n in range(5, 11)
+    },
+    "max_word_length_lines": (pa.int64(), "lines that C4 removes for a token of more than 1000 characters"),
+    "citations": (pa.int64(), "citation marks that C4 deletes"),
+    "terminal_punct_lines": (pa.int64(), "lines that C4 removes because they end no sentence"),
+    "min_words_lines": (pa.int64(), "lines that C4 removes for fewer than 5 tokens"),
+    "lorem_ipsum": (pa.int64(), "lines with lorem ipsum among those that C4 leaves"),
+    "javascript_lines": (pa.int64(), "lines that C4 removes because they mention javascript"),
+    "curly_brace": (pa.int64(), "lines with { among those that C4 leaves"),
+    "policy_lines": (pa.int64(), "lines that C4 removes because they mention terms, privacy or cookies"),
+    "min_sentences": (pa.int64(), "sentences in the lines that C4 leaves"),
     "line_punct_ratio": (pa.float64(), "lines that end with terminal punctuation / lines"),
     "short_line_ratio": (pa.float64(), "lines of at most 30 characters / lines"),
+    "char_dup_ratio": (pa.float64(), "characters of later copies of lines / characters but line feeds"),
     "newline_ratio": (pa.float64(), "line feeds / words"),
+    "uppercase_lines": (pa.int64(), "lines that RefinedWeb removes for more than half capitals"),
+    "numeric_lines": (pa.int64(), "lines that RefinedWeb removes for being digits only"),
+    "counter_lines": (pa.int64(), "lines that RefinedWeb removes for being like 12 likes"),
+    "short_lines": (pa.int64(), "lines that RefinedWeb removes for fewer than 2 tokens"),
+    "substring_lines": (pa.int64(), "short lines that RefinedWeb cuts phrases from"),
+    "word_removal_ratio": (pa.float64(), "tokens that RefinedWeb's line rules removed / tokens before"),
+    "page_dedup": (pa.int64(), "lines removed because an earlier one is the same"),
 }
 """Column -> type and meaning. `lines` in a meaning: lines that are not blank."""
 
@@ -71,6 +104,7 @@ class Rule:
 # In the order of RULES, which is the order in which a reason is looked for.
 RULES: Final = (
     Rule("doc.chars", "", Bound()),
+    Rule("doc.sentences", "", Bound()),
     Rule("doc.lines", "", Bound()),
     Rule("doc.paragraphs", "", Bound()),
     Rule("doc.line_length_max", "", Bound()),
@@ -83,12 +117,43 @@ RULES: Final = (
     Rule("gopher.ellipsis_lines", "gopher", Bound(max=0.3)),
     Rule("gopher.alpha_words", "gopher", Bound(max=0.2)),
     Rule("gopher.stop_words", "gopher", Bound(min=2)),
+    Rule("gopher_rep.dup_line_frac", "gopher", Bound(max=0.3)),
+    Rule("gopher_rep.dup_para_frac", "gopher", Bound(max=0.3)),
+    Rule("gopher_rep.dup_line_char_frac", "gopher", Bound(max=0.2)),
+    Rule("gopher_rep.dup_para_char_frac", "gopher", Bound(max=0.2)),
+    Rule("gopher_rep.top_2_gram", "gopher", Bound(max=0.2)),
+    Rule("gopher_rep.top_3_gram", "gopher", Bound(max=0.18)),
+    Rule("gopher_rep.top_4_gram", "gopher", Bound(max=0.16)),
+    Rule("gopher_rep.dup_5_gram", "gopher", Bound(max=0.15)),
+    Rule("gopher_rep.dup_6_gram", "gopher", Bound(max=0.14)),
+    Rule("gopher_rep.dup_7_gram", "gopher", Bound(max=0.13)),
+    Rule("gopher_rep.dup_8_gram", "gopher", Bound(max=0.12)),
+    Rule("gopher_rep.dup_9_gram", "gopher", Bound(max=0.11)),
+    Rule("gopher_rep.dup_10_gram", "gopher", Bound(max=0.1)),
+    Rule("c4.lorem_ipsum", "c4", Bound(max=0)),
+    Rule("c4.curly_brace", "c4", Bound(max=0)),
+    Rule("c4.min_sentences", "c4", Bound(min=3)),
     Rule("fineweb.line_punct_ratio", "fineweb", Bound(min=0.12)),
     Rule("fineweb.short_line_ratio", "fineweb", Bound(max=0.67)),
+    Rule("fineweb.char_dup_ratio", "fineweb", Bound(max=0.01)),
     Rule("fineweb.newline_ratio", "fineweb", Bound(max=0.3)),
+    Rule("rw.word_removal_ratio", "refinedweb", Bound(max=0.05)),
 )
 
-PRESETS: Final = ("gopher", "fineweb")
+LINE_RULES: Final[Mapping[str, Bound]] = {
+    "c4.max_word_length_lines": Bound(max=1000),
+    "c4.citations": Bound(),
+    "c4.terminal_punct_lines": Bound(),
+    "c4.min_words_lines": Bound(min=5),
+    "c4.javascript_lines": Bound(),
+    "c4.policy_lines": Bound(),
+    "rw.uppercase_lines": Bound(max=0.5),
+    "rw.numeric_lines": Bound(),
+    "rw.counter_lines": Bound(),
+    "rw.short_lines": Bound(min=2),
+    "rw.substring_lines": Bound(),
+}
+"""Rules that edit text instead of dropping it, with their bounds; their columns count what they remove."""
 
 
 def effective(

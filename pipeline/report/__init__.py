@@ -4,26 +4,28 @@
     outcomes.py   mixture, contamination, packing, training: what came of the run
     samples.py    excerpts of what was dropped, and of what it duplicates
     charts.py     numbers become paths of SVG
-    page.html     the page, without scripts; macros.html draws what it repeats
+    templates/    the page, without scripts, its style, and its words in other languages
 
 Everything is read from what the run stored; nothing is computed here that decides anything.
 """
 
 from __future__ import annotations
 
+import json
 import math
+from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline import plain
+from pipeline import card, plain
 from pipeline.recipe import Recipe
-from pipeline.report import charts, counts, outcomes, samples
+from pipeline.report import charts, counts, duplicates, metrics, outcomes, samples, shards, tables
 from pipeline.runs import Run
 from pipeline.store import write_json, writing
 from pipeline.stored import Stored
 
-__all__ = ["facts", "render", "write"]
+__all__ = ["environment", "facts", "render", "write"]
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
@@ -37,9 +39,12 @@ def write(recipe: Recipe, run: Run) -> None:
     """
     stored = Stored(run)
     found = facts(stored)
-    write_json(run.path / "report.json", found)
+    shown = samples.gather(stored, found["stages"])
+    tables.write(run.path / "tables", tables.tables(found, shown["reasons"]))
     with writing(run.path / "report.html") as beside:
-        beside.write_text(render(stored, found, title=recipe.name), encoding="utf-8")
+        beside.write_text(render(found, shown, title=recipe.name), encoding="utf-8")
+    card.write(run.path, found)
+    write_json(run.path / "report.json", found)
 
 
 def facts(stored: Stored) -> dict[str, Any]:
@@ -59,12 +64,14 @@ def facts(stored: Stored) -> dict[str, Any]:
         "tokens": table.tokens(),
         "mixture": outcomes.mixture(stored, table),
         "contamination": outcomes.contamination(stored, table),
-        "packing": outcomes.packing(stored),
+        "packing": shards.packing(stored),
         "funnel": counts.funnel(stages),
         "sources": table.by("source"),
         "languages": table.by("lang"),
         "lengths": table.lengths(),
-        "duplicates": outcomes.duplicates(table),
+        "metrics": metrics.metrics(stored),
+        "duplicates": duplicates.duplicates(stored, table),
+        "hosts": table.hosts(stored.column("url")),
         "ledger": counts.ledger(stages),
         "training": outcomes.training(stored.run.path),
         "versions": counts.versions(stored),
@@ -72,28 +79,47 @@ def facts(stored: Stored) -> dict[str, Any]:
     return found | {"verdicts": outcomes.verdicts(found)}
 
 
-def render(stored: Stored, found: dict[str, Any], *, title: str) -> str:
+def render(found: dict[str, Any], shown: dict[str, Any], *, title: str, language: str = "en") -> str:
     """The page.
 
     Args:
-        stored: where the excerpts come from.
         found: `facts(stored)`.
+        shown: `samples.gather(...)`.
         title: what the page is called.
+        language: of the page's own words, "en" or "zh"; reasons and measurements keep their names.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.report", "."),
+    page = environment(language).get_template("page.html")
+    return page.render(title=title, facts=found, shown=shown, charts=charts, language=language)
+
+
+def environment(language: str) -> Environment:
+    """Templates with the filters that all pages use, and the words of a language."""
+    made = Environment(
+        loader=PackageLoader("pipeline.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters |= {
+    words = catalogue(language)
+    made.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
+        lambda text: words.get(text, text), lambda one, many, n: one if n == 1 else many, newstyle=True
+    )
+    made.filters |= {
         "count": count, "size": size, "share": share, "time": duration, "plain": plain.plain, "number": number,
+        "quoted": lambda text: plain.plain(json.dumps(text, ensure_ascii=False)),
     }  # fmt: skip
-    page = environment.get_template("page.html")
-    return page.render(
-        title=title, facts=found, reasons=samples.reasons(stored, found["stages"]), charts=charts
-    )
+    return made
+
+
+def catalogue(language: str) -> dict[str, str]:
+    """English -> the page's words in another language, from templates/<language>.json; empty for English."""
+    if language == "en":
+        return {}
+    text = files("pipeline.report").joinpath("templates", f"{language}.json").read_text("utf-8")
+    words: dict[str, str] = json.loads(text)
+    return words
 
 
 def count(value: float | None) -> str:

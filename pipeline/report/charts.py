@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-WIDTH: Final = 640.0  # user units of every chart; the page scales them
+WIDE: Final = 640.0  # user units of a chart that stands alone; the page scales it
+NARROW: Final = 360.0  # of one of several side by side
 HEIGHT: Final = 200.0
 _LEFT: Final = 46.0  # room for the numbers on the axes
+_RIGHT: Final = 20.0
 _BOTTOM: Final = 24.0
 _TOP: Final = 10.0
 POINTS: Final = 600  # of a curve: about one a pixel
@@ -23,6 +25,7 @@ class Axes:
         left, right, low, high: values at the edges.
         across: (x, label) of the marks below.
         up: (y, label) of the marks at the side.
+        width: of the whole chart.
     """
 
     left: float
@@ -31,10 +34,18 @@ class Axes:
     high: float
     across: tuple[tuple[float, str], ...]
     up: tuple[tuple[float, str], ...]
+    width: float = WIDE
+
+    @property
+    def inner(self) -> tuple[float, float]:
+        """Where the lines across begin and end."""
+        return _LEFT, self.width - _RIGHT
 
     def x(self, value: float) -> float:
         """Where a value lies, from the left."""
-        return round(_LEFT + (value - self.left) / ((self.right - self.left) or 1) * (WIDTH - _LEFT - 8), 1)
+        return round(
+            _LEFT + (value - self.left) / ((self.right - self.left) or 1) * (self.width - _LEFT - _RIGHT), 1
+        )
 
     def y(self, value: float) -> float:
         """Where a value lies, from the top."""
@@ -43,13 +54,18 @@ class Axes:
 
 
 def axes(
-    left: float, right: float, low: float, high: float, across: Sequence[tuple[float, str]] = ()
+    left: float,
+    right: float,
+    low: float,
+    high: float,
+    across: Sequence[tuple[float, str]] = (),
+    width: float = WIDE,
 ) -> Axes:
     """A frame with marks at round numbers; `across` names the marks below where they are not numbers."""
-    frame = Axes(left, right, low, high, (), ())
+    frame = Axes(left, right, low, high, (), (), width)
     below = across or [(value, label(value)) for value in rounds(left, right, 6)]
-    beside = [(frame.y(value), label(value)) for value in rounds(low, high, 4)]
-    return Axes(left, right, low, high, tuple((frame.x(v), name) for v, name in below), tuple(beside))
+    beside = tuple((frame.y(value), label(value)) for value in rounds(low, high, 4))
+    return Axes(left, right, low, high, tuple((frame.x(v), name) for v, name in below), beside, width)
 
 
 def rounds(low: float, high: float, most: int) -> list[float]:
@@ -67,8 +83,8 @@ def label(value: float) -> str:
     """A number short enough for an axis: 1200000 -> 1.2M."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
-            return f"{value / limit:g}{unit}"
-    return f"{value:g}"
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:.3g}"
 
 
 def histogram(counts: Sequence[int], frame: Axes) -> list[tuple[float, float, float, float]]:
@@ -109,3 +125,27 @@ def length_axes(*histograms: Sequence[int]) -> Axes:
         top,
         [(float(i), label(2**i) if i < 10 else label(round(2**i, -2))) for i in range(0, bins + 1, 2)],
     )
+
+
+def metric_axes(edges: Sequence[float], counts: Sequence[int]) -> Axes:
+    """A frame for bins of uneven width: marks below are the values at some of their edges."""
+    bins = len(counts)
+    step = max(1, round(bins / 6))
+    marks = [(float(place), label(float(f"{edges[place]:.2g}"))) for place in range(0, bins + 1, step)]
+    return axes(0, bins, 0, max(counts, default=1), marks, NARROW)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Counts of neighbouring values added up: `marks` name the first value of some of the groups."""
+
+    counts: list[int]
+    marks: list[tuple[float, str]]
+
+
+def grouped(counts: Sequence[int], most: int = 40) -> Grouped:
+    """At most `most` groups of equal width."""
+    width = max(1, math.ceil(len(counts) / most))
+    sums = [sum(counts[first : first + width]) for first in range(0, len(counts), width)]
+    step = max(1, round(len(sums) / 8))
+    return Grouped(sums, [(place + 0.5, str(place * width)) for place in range(0, len(sums), step)])

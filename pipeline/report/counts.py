@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.stored import Stored
 
-_READ: Final = ("source", "lang", "fate", "reason", "duplicate_of", "similarity", "cluster_size",
+_READ: Final = ("doc_id", "source", "lang", "fate", "reason", "duplicate_of", "similarity", "cluster_size",
                 "contamination", "chars", "tokens", "repeats", "words")  # fmt: skip
 _SUMMED: Final = ("documents", "bytes", "chars", "words", "tokens", "repeated")
 _SHOWN: Final = ("stage", "key", "in", "alive", "dropped", "quarantined", "seconds", "bytes", "by_source",
@@ -142,6 +142,22 @@ class Documents:
             group["share"] = _rate(group["repeated"], total)
             group["epochs"] = _rate(group["repeated"], group["tokens"])
         return sorted(groups.values(), key=lambda group: (-group["documents"], str(group[key])))
+
+    def hosts(self, urls: pa.ChunkedArray | None, most: int = 20) -> list[dict[str, Any]]:
+        """The hosts that most documents come from: documents read and kept."""
+        if urls is None:
+            return []
+        host = pc.struct_field(
+            pc.extract_regex(urls, r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<h>[^/:?#]+)"), "h"
+        )
+        table = pa.table({"host": pc.utf8_lower(host), "kept": self.kept.cast(pa.int64())})
+        named = table.filter(pc.is_valid(table.column("host"))).group_by("host", use_threads=False)
+        rows = named.aggregate([([], "count_all"), ("kept", "sum")]).to_pylist()
+        rows.sort(key=lambda row: (-row["count_all"], row["host"]))
+        return [
+            {"host": row["host"], "documents": row["count_all"], "kept": row["kept_sum"]}
+            for row in rows[:most]
+        ]
 
     def tokens(self) -> dict[str, Any]:
         """Tokens of the kept documents, once and as often as they are repeated, without ends of documents."""

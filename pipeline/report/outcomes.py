@@ -1,22 +1,22 @@
-"""What came of the run: mixture, contamination, duplicates, shards, training, and a verdict on each.
+"""What came of the run: mixture, contamination, training, and a verdict on each.
 
-Reads the ruling of mix, the documents table, the manifest of the shards and the trainer's metrics. A part of
-the recipe that did not run leaves its section empty.
+Reads the ruling of mix, the documents table and the trainer's metrics. A part of the recipe that did not run
+leaves its section empty.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.report.counts import Documents
 from pipeline.stored import Stored
-from stages.packed import Packed
+
+CLOSE: Final = 0.01  # a mixture that is off by less than one in a hundred is what was asked for
 
 
 def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
@@ -98,60 +98,6 @@ def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
     return rows
 
 
-def duplicates(table: Documents) -> dict[str, Any]:
-    """Dropped duplicates by similarity, clusters by size, and which source loses to which is left to samples."""
-    similar = table.table.column("similarity").drop_null().to_numpy()
-    sizes = table.table.filter(table.kept).column("cluster_size").drop_null().to_numpy()
-    clusters = np.unique(sizes[sizes > 1], return_counts=True)
-    return {
-        "dropped": len(similar),
-        "similarity": [int(n) for n in np.histogram(similar, bins=20, range=(0.0, 1.0))[0]],
-        "clusters": {
-            str(size): int(number) for size, number in zip(*(part.tolist() for part in clusters), strict=True)
-        },
-    }
-
-
-def packing(stored: Stored) -> dict[str, Any]:
-    """The shards: rows, tokens, fill, documents a row, cuts, and every file with its digest."""
-    folder = stored.run.path / "packed"
-    if not folder.exists():
-        return {}
-    packed = Packed(folder)
-    manifest = packed.manifest
-    splits: dict[str, Any] = {}
-    for name, split in manifest.splits.items():
-        segments, cuts = 0, 0
-        for _, shard in packed.split(name).tables():
-            starts = pc.list_flatten(shard.column("segment_start"))
-            segments += len(starts)
-            cuts += pc.sum(pc.greater(starts, 0)).as_py() or 0
-        splits[name] = {
-            "rows": split.rows,
-            "tokens": split.tokens,
-            "fill": split.tokens / (split.rows * manifest.seq_len) if split.rows else None,
-            "segments": segments,
-            "segments_per_row": segments / split.rows if split.rows else None,
-            "cuts": cuts,
-            "shards": [
-                {"file": s.file, "rows": s.rows, "tokens": s.tokens, "sha256": s.sha256} for s in split.shards
-            ],
-        }
-    rows, tokens = (sum(split[what] for split in splits.values()) for what in ("rows", "tokens"))
-    return {
-        "rows": rows,
-        "tokens": tokens,
-        "fill": tokens / (rows * manifest.seq_len) if rows else None,
-        "seq_len": manifest.seq_len,
-        "vocab_size": manifest.vocab_size,
-        "dtype": manifest.dtype,
-        "tokenizer_sha256": manifest.tokenizer_sha256,
-        "fingerprint": manifest.fingerprint,
-        "sources": list(manifest.sources),
-        "splits": splits,
-    }
-
-
 def training(folder: Path) -> dict[str, Any]:
     """The loss of each step, the evaluations and the trainer's own summary; empty if nothing was trained."""
     path = folder / "train" / "metrics.jsonl"
@@ -171,36 +117,35 @@ def training(folder: Path) -> dict[str, Any]:
 
 
 def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a reader wants to know first: `good` true, false, or null where it is only worth knowing."""
-    broken = [row for row in found["ledger"] if not row["holds"]]
-    said: list[tuple[bool | None, str]] = [
-        (not broken, "every document is accounted for")
-        if not broken
-        else (False, f"the ledger does not add up in {len(broken)} places")
-    ]
-    bad = found["documents"].get("quarantined", 0)
-    said.append(
-        (None if bad else True, f"{bad:,} records quarantined" if bad else "every record could be read")
-    )
+    """What a reader wants to know first.
+
+    Returns:
+        `good`: true, false, or null where it is only worth knowing; `says`: a sentence with places for `numbers`.
+    """
+    said: list[tuple[bool | None, str, list[str]]] = []
+    broken = sum(not row["holds"] for row in found["ledger"])
+    if broken:
+        said.append((False, "the ledger does not add up in {} places", [f"{broken:,}"]))
+    else:
+        said.append((True, "every document is accounted for", []))
+    if bad := found["documents"].get("quarantined", 0):
+        said.append((None, "{} records quarantined", [f"{bad:,}"]))
+    else:
+        said.append((True, "every record could be read", []))
     if found["contamination"]:
-        left = sum(row["documents"] - row["dropped"] for row in found["contamination"])
         dropped = sum(row["dropped"] for row in found["contamination"])
-        words = f"{dropped:,} contaminated documents dropped"
-        said.append((None if left else True, words + (f", {left:,} cut or tagged" if left else "")))
-    off = [row for row in found["mixture"] if row["target_share"] is not None]
-    if off:
-        worst = max(abs((row["realised_share"] or 0) - row["target_share"]) for row in off)
-        said.append(
-            (
-                worst <= 0.01,
-                f"the mixture is within {max(worst, 0.0005):.1%} of its target".replace("%", " %"),
-            )
-        )
+        said.append((True, "{} contaminated documents dropped", [f"{dropped:,}"]))
+        if left := sum(row["documents"] for row in found["contamination"]) - dropped:
+            said.append((None, "{} contaminated documents kept, cut or tagged", [f"{left:,}"]))
+    aimed = [row for row in found["mixture"] if row["target_share"] is not None]
+    if aimed:
+        off = max(abs((row["realised_share"] or 0) - row["target_share"]) for row in aimed)
+        said.append((off <= CLOSE, "the mixture is within {} of its target", [f"{max(off, 0.0005):.1%}"]))
     if found["packing"]:
-        fill = found["packing"]["fill"]
-        said.append((None, f"rows are {fill or 0:.1%} full".replace("%", " %")))
+        said.append((None, "rows are {} full", [f"{found['packing']['fill'] or 0:.1%}"]))
     summary = found["training"].get("summary", {})
     if summary.get("unigram_entropy") is not None:
         final, entropy = summary["train_loss_final"], summary["unigram_entropy"]
-        said.append((final < entropy, f"loss {final:.3f}, unigram entropy {entropy:.3f}"))
-    return [{"good": good, "says": words} for good, words in said]
+        numbers = [f"{final:.3f}", f"{entropy:.3f}"]
+        said.append((final < entropy, "loss {}, unigram entropy {}", numbers))
+    return [{"good": good, "says": says, "numbers": numbers} for good, says, numbers in said]

@@ -157,9 +157,9 @@ def _lenient(data: bytes, name: str) -> Decoded:
 def _utf8(data: bytes) -> Decoded | None:
     """Valid UTF-8, unless its zero bytes say UTF-16 or its escapes say ISO-2022-JP."""
     found = _strict(data, "utf-8")
-    if found is None or _utf16(data):
+    if found is None or (b"\0" in data and _utf16(data)):
         return None
-    if b"\x1b$" in data and found.text.isascii():
+    if b"\x1b" in data and found.text.isascii() and b"\x1b$" in data:
         return _strict(data, "iso2022_jp_ext") or found
     return found
 

@@ -9,12 +9,15 @@ Time is the child's own CPU time, so that a busy machine changes no result.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import resource
 import signal
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -33,7 +36,7 @@ class Extractor:
     """Turns pages into text in a child process; use it as a context.
 
     Args:
-        name: `resiliparse` or `trafilatura`.
+        name: `article`, `resiliparse` or `trafilatura`.
         seconds: CPU seconds that a page may take.
     """
 
@@ -49,12 +52,12 @@ class Extractor:
     ) -> None:
         self.close()
 
-    def text(self, page: str) -> str | None:
-        """Main text of a page; None if it cannot be had."""
+    def text(self, page: str | bytes) -> str | None:
+        """Main text of a page (bytes: UTF-8); None if it cannot be had."""
         child = self._child or self._start()
         if child.stdin is None or child.stdout is None:
             raise RuntimeError("the extractor has no pipes")
-        data = page.encode("utf-8", "replace")
+        data = page.encode("utf-8", "replace") if isinstance(page, str) else page
         try:
             child.stdin.write(_LENGTH.pack(len(data)))
             child.stdin.write(data)
@@ -80,9 +83,12 @@ class Extractor:
             [sys.executable, "-P", str(Path(__file__)), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stderr=subprocess.DEVNULL,
-            bufsize=1 << 20,
         )
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe and hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: fewer switches between the two processes
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
         return self._child
 
 
@@ -105,7 +111,12 @@ def _function(name: str) -> Callable[[str], str]:
         return lambda page: extract(page, favor_precision=True) or ""
     from resiliparse.extract.html2text import extract_plain_text  # noqa: PLC0415 - the parent needs none of it
 
-    return lambda page: extract_plain_text(page, main_content=True, links=False, alt_texts=False)
+    main = partial(extract_plain_text, main_content=True, alt_texts=False, comments=False, post_meta=False)
+    if name == "resiliparse":
+        return partial(main, links=False)
+    from stages.formats.article import article  # noqa: PLC0415 - likewise
+
+    return lambda page: article(main(page, links=True, preserve_formatting="minimal_html"))
 
 
 def main() -> None:

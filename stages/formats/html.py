@@ -51,7 +51,8 @@ def page(data: bytes, header: str | None, number: int, job: Job, extractor: Extr
     found = decode_page(data, claims)
     if found is None:
         return failed(number, "bad_encoding", data)
-    text = extractor.text(found.text)
+    as_is = found.encoding == "utf-8" and not found.replaced
+    text = extractor.text(data if as_is else found.text)
     if text is None:
         return failed(number, "bad_page", found.text)
     if found.encoding != "utf-8":

@@ -90,6 +90,7 @@ def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record | Good]:
     """The records of a whole file; a record's number is its line, blank lines counted.
 
     UTF-16 and UTF-32 are read as a whole; any other encoding line by line, where a line is not UTF-8.
+    A file that is one JSON array, and no longer than a record may be, gives its items.
     """
     first = next(stream, b"")
     wide = "utf-8" if isinstance(first, Damage) else stream_encoding(first, job.spec.encoding or "utf-8")
@@ -97,7 +98,35 @@ def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record | Good]:
         stream = transcoded(first, stream, wide)
     else:
         stream = chain([first], stream)
+    if isinstance(first, bytes) and is_array(first):
+        items, read = _array(stream, job.max_record_bytes)
+        if items is not None:
+            for number, item in enumerate(items):
+                yield from_object(item, number, None, job.spec, f"item {number}")
+            return
+        stream = chain(read, stream)
     yield from _records(runs(stream, job.max_record_bytes), job, 0)
+
+
+def is_array(head: bytes) -> bool:
+    """Whether a file that begins so may be a JSON array over many lines."""
+    return head.lstrip().startswith(b"[")
+
+
+def _array(stream: Iterator[Block], limit: int) -> tuple[list[Any] | None, list[Block]]:
+    """The items of the array that a stream is, or None; and the blocks that were read to find out."""
+    read: list[Block] = []
+    size = 0
+    for block in stream:
+        read.append(block)
+        size += len(block)
+        if size > limit or isinstance(block, Damage):
+            return None, read
+    try:
+        items = orjson.loads(b"".join(block for block in read if isinstance(block, bytes)))
+    except orjson.JSONDecodeError:
+        return None, read
+    return items, read
 
 
 def read_range(file: BinaryIO, job: Job, start: int, stop: int, line: int) -> Iterator[Record | Good]:

@@ -218,27 +218,3 @@ def words(
         lengths[count] = length
         count += 1
     return count
-
-
-@nb.njit(cache=True, nogil=True)
-def _count_words(
-    data: npt.NDArray[np.uint8],
-    bounds: npt.NDArray[np.int64],
-    breaks: npt.NDArray[np.uint8],
-    joins: npt.NDArray[np.bool_],
-    hashes: npt.NDArray[np.uint64],
-    lengths: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.int64],
-) -> None:
-    for row in range(len(counts)):
-        counts[row] = words(data, bounds[row], bounds[row + 1], breaks, joins, hashes, lengths)
-
-
-def count_words(data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Words of every text: int64[n]."""
-    room = int(np.diff(bounds).max(initial=0))
-    counts = np.zeros(len(bounds) - 1, np.int64)
-    _count_words(
-        data, bounds, word_breaks(), JOINS, np.empty(room, np.uint64), np.empty(room, np.int32), counts
-    )
-    return counts

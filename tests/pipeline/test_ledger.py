@@ -75,6 +75,14 @@ def test_a_handful_of_documents_is_no_alarm() -> None:
 def test_too_many_bad_records_raise_the_alarm() -> None:
     """Above max_quarantine the run stops with exit code 3 and names the worst source and reason."""
     book = ledger.add([{"a": {"in": 50, "alive": 49, "dropped": {}, "quarantined": {"bad_json": 1}}}])
-    ledger.alarm_quarantine(book, 0.02)
+    ledger.alarm_quarantine(Toy(), book, 0.02)
     with pytest.raises(Alarm, match=r"1 of 50 records.*source 'a', mainly 'bad_json'"):
-        ledger.alarm_quarantine(book, 0.01)
+        ledger.alarm_quarantine(Toy(), book, 0.01)
+
+
+def test_a_source_whose_records_are_all_bad_raises_the_alarm() -> None:
+    """However small its share of the corpus: whole sources do not vanish in silence."""
+    good = {"in": 5000, "alive": 5000, "dropped": {}, "quarantined": {}}
+    bad = {"in": 20, "alive": 0, "dropped": {}, "quarantined": {"short": 20}}
+    with pytest.raises(Alarm, match="20 of 20 records of source 'b'"):
+        ledger.alarm_quarantine(Toy(), {"a": good, "b": bad}, 0.01)

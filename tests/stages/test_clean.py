@@ -109,7 +109,8 @@ def test_language_decides_the_profile() -> None:
 
 def test_good_text_without_spaces_passes_gopher() -> None:
     """Chinese is not judged by the length of its tokens or by English stop words."""
-    text = "春天的早晨，河边的柳树已经发芽。孩子们在草地上奔跑，老人坐在长椅上晒太阳，" * 2
+    text = "春天的早晨，河边的柳树已经发芽。孩子们在草地上奔跑，老人坐在长椅上晒太阳，"
+    text += "远处传来卖花人的叫声，空气里满是泥土味道。"
     assert Clean(presets=("gopher",)).apply(rows(text)).reasons.to_pylist() == [None]
 
 

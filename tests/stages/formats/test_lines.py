@@ -105,6 +105,19 @@ def test_wide_encodings_are_read_whole(load_file: Load, encoding: str) -> None:
     assert found.texts == ["中文"] * 50
 
 
+def test_a_json_array_gives_its_items(load_file: Load) -> None:
+    """Also over many lines; a file that only begins like one is read line by line."""
+    found = load_file("a.json", b' [{"text": "a"},\n {"text":\n "b"}, 3]', stage={"part_bytes": 10})
+    assert [(row["record"], row["text"], row["reason"]) for row in found.rows] == [
+        (0, "a", None),
+        (1, "b", None),
+        (2, None, "bad_type"),
+    ]
+    mixed = b'["no record"]\n{"text": "a"}\n'
+    assert load_file("b.json", mixed).reasons == ["bad_type", None]
+    assert load_file("c.json", mixed, stage={"max_record_bytes": 20}).reasons == ["bad_type", None]
+
+
 def test_nested_fields_are_found(load_file: Load) -> None:
     """`a.b` is the key itself if there is one, else the way into an object."""
     content = b'{"doc": {"body": "in", "n": 1}}\n{"doc.body": "flat"}\n{"doc": "no object"}\n'

@@ -1,0 +1,38 @@
+"""What a run's stages accepted of each measurement: the thresholds of clean, by language profile.
+
+Knows how clean turns parameters into bounds (by asking it); judges no document itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.stored import Stored
+from stages.clean import Clean
+from stages.profiles import ANY, PROFILES, Bound
+from stages.rules import MEASURES, effective
+
+__all__ = ["Bound", "clean_bounds", "clean_of", "meaning"]
+
+
+def clean_of(parameters: dict[str, Any]) -> Clean:
+    """The stage clean as a run's identity recorded it."""
+    return Clean.model_validate({k: v for k, v in parameters.items() if k in Clean.model_fields})
+
+
+def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, dict[str, Bound]]:
+    """Profile -> rule -> what clean accepted of documents of that profile; empty if clean did not run."""
+    entry = stored.entry("clean")
+    if entry is None:
+        return {}
+    stage = clean_of(entry["identity"]["parameters"])
+    return {
+        name: effective(stage.presets, stage.thresholds, PROFILES.get(name, ANY))
+        for name in sorted({profile for profile in profiles if profile is not None})
+    }
+
+
+def meaning(column: str) -> str:
+    """What a measurement of clean is; empty for columns that are none."""
+    return MEASURES[column][1] if column in MEASURES else ""

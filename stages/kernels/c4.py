@@ -1,0 +1,272 @@
+"""The line rules of C4 (RULES 4; Raffel et al. 2020; TFDS `c4_utils.py`), measured, and applied on demand.
+
+Lines are those of `str.splitlines`, stripped. Each meets the rules in their order; what one removes, the
+later ones do not see. The two rules that drop a document are counted on lines that survived so far.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from stages.kernels.characters import SPACE, TERMINAL, classes
+from stages.kernels.matching import Matcher, matcher
+from stages.kernels.sentences import abbreviations, sentences
+from stages.kernels.words import decode
+
+# Columns of the result: lines removed by each rule, or, for LOREM and BRACE, lines that condemn the document.
+LONG_WORDS: Final = 0
+CITATIONS: Final = 1  # marks deleted
+UNTERMINATED: Final = 2
+SHORT: Final = 3
+LOREM: Final = 4
+JAVASCRIPT: Final = 5
+BRACE: Final = 6
+POLICY: Final = 7
+SENTENCES: Final = 8  # in the lines that are left
+COLUMNS: Final = 9
+
+# How a language ends its lines.
+ENGLISH: Final = 0  # with . ? ! "
+SPACED: Final = 1  # with any terminal punctuation, or a closing quotation mark
+UNSPACED: Final = 2  # likewise, and lines have no tokens to count
+
+_LOREM_BIT: Final = 1
+_JAVASCRIPT_BIT: Final = 2
+_POLICY_BIT: Final = 4
+_PATTERNS: Final = {
+    b"lorem ipsum": _LOREM_BIT,
+    b"javascript": _JAVASCRIPT_BIT,
+    b"terms of use": _POLICY_BIT,
+    b"privacy policy": _POLICY_BIT,
+    b"cookie policy": _POLICY_BIT,
+    b"uses cookies": _POLICY_BIT,
+    b"use of cookies": _POLICY_BIT,
+    b"use cookies": _POLICY_BIT,
+}
+
+
+_EDIT: Final = np.frombuffer(b"[edit]", np.uint8)
+_NEEDED: Final = np.frombuffer(b"[citation needed]", np.uint8)
+_NEEDED_TOKENS: Final = (9, 7)  # lengths of the two tokens of [citation needed]
+
+
+@cache
+def _phrases() -> tuple[Matcher, npt.NDArray[np.uint8]]:
+    """The automaton of the phrases, and the bits of those that end in each state."""
+    found = matcher(list(_PATTERNS))
+    bits = np.zeros(len(found.ends), np.uint8)
+    for state, number in enumerate(found.ends.tolist()):
+        if number >= 0:
+            bits[state] = list(_PATTERNS.values())[number]
+    for state in range(len(bits)):
+        bits[state] |= bits[found.shorter[state]]
+    return found, bits
+
+
+@nb.njit(cache=True, nogil=True)
+def _same(data: npt.NDArray[np.uint8], at: int, stop: int, mark: npt.NDArray[np.uint8]) -> bool:
+    if at + len(mark) > stop:
+        return False
+    return bool(np.all(data[at : at + len(mark)] == mark))
+
+
+@nb.njit(cache=True, nogil=True)
+def _citation(data: npt.NDArray[np.uint8], at: int, stop: int) -> int:
+    """Length of the citation mark at this bracket: [digits], [], [edit], [citation needed]; 0: none."""
+    end = at + 1
+    while end < stop and 48 <= data[end] <= 57:
+        end += 1
+    if end < stop and data[end] == 93:
+        return end + 1 - at
+    if _same(data, at, stop, _EDIT):
+        return len(_EDIT)
+    if _same(data, at, stop, _NEEDED):
+        return len(_NEEDED)
+    return 0
+
+
+@nb.njit(cache=True, nogil=True)
+def _tokens(data: npt.NDArray[np.uint8], start: int, stop: int, table: npt.NDArray[np.uint8]) -> int:
+    """Pieces between white space."""
+    count = 0
+    inside = False
+    while start < stop:
+        code, size = decode(data, start)
+        space = table[code] & SPACE != 0
+        count += not space and not inside
+        inside = not space
+        start += size
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _ends(
+    data: npt.NDArray[np.uint8], start: int, stop: int, table: npt.NDArray[np.uint8], foreign: bool
+) -> bool:
+    """Does the line end in an end mark, and not in three full stops?"""
+    if stop == start:
+        return False
+    final = data[stop - 1]
+    if final < 0x80:
+        dots = stop - start >= 3 and data[stop - 2] == 46 and data[stop - 3] == 46
+        return bool(final in (63, 33, 34) or (final == 46 and not dots))
+    if not foreign:
+        return False
+    at = stop - 1
+    while 0x80 <= data[at] < 0xC0:
+        at -= 1
+    code = decode(data, at)[0]
+    return bool(table[code] & TERMINAL or code in (0xBB, 0x2019, 0x201D, 0x300D, 0x300F, 0xFF09))
+
+
+@nb.njit(cache=True, nogil=True)
+def _c4(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    table: npt.NDArray[np.uint8],
+    known: npt.NDArray[np.uint64],
+    columns: npt.NDArray[np.uint8],
+    moves: npt.NDArray[np.int32],
+    bits: npt.NDArray[np.uint8],
+    styles: npt.NDArray[np.uint8],
+    longest_word: int,
+    citing: bool,
+    terminal: bool,
+    fewest_words: int,
+    javascript: bool,
+    policy: bool,
+    out: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.int64],
+    found: npt.NDArray[np.int64],
+) -> None:
+    end = 0
+    for row in range(len(bounds) - 1):
+        at, stop = bounds[row], bounds[row + 1]
+        values = found[row]
+        begin = end
+        while at < stop:
+            # One line, stripped, without citation marks, goes to out[head:tail].
+            head = end + 1 if end > begin else end
+            tail = head
+            last = head
+            words = 0
+            length = 0
+            longest = 0
+            citations = 0
+            closed = False
+            begun = False
+            while at < stop and not closed:
+                code, size = decode(data, at)
+                closed = code in (10, 11, 12, 13, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)
+                if table[code] & SPACE:
+                    length = 0
+                    if closed or not begun:
+                        at += size
+                        continue
+                else:
+                    begun = True
+                    words += length == 0
+                    length += 1
+                    longest = max(longest, length)
+                mark = _citation(data, at, stop) if code == 91 and citing else 0
+                if mark:
+                    citations += 1
+                    if mark == len(_NEEDED):
+                        longest = max(longest, length - 1 + _NEEDED_TOKENS[0])
+                        length = _NEEDED_TOKENS[1]
+                    else:
+                        length += mark - 1
+                    longest = max(longest, length)
+                    at += mark
+                    last = tail
+                    continue
+                for byte in range(size):
+                    out[tail + byte] = data[at + byte]
+                tail += size
+                at += size
+                if not table[code] & SPACE:
+                    last = tail
+            tail = last
+            if tail == head and citations == 0:
+                continue
+            if longest_word >= 0 and longest > longest_word:
+                values[LONG_WORDS] += 1
+                continue
+            values[CITATIONS] += citations
+            if citations:
+                words = _tokens(out, head, tail, table)
+            if terminal and not _ends(out, head, tail, table, styles[row] != ENGLISH):
+                values[UNTERMINATED] += 1
+                continue
+            if words < fewest_words and styles[row] != UNSPACED:
+                values[SHORT] += 1
+                continue
+            seen = 0
+            state = 0
+            brace = False
+            for place in range(head, tail):
+                byte = out[place]
+                state = moves[state, columns[byte]]
+                seen |= bits[state]
+                brace = brace or byte == 123
+            if seen & _LOREM_BIT:
+                values[LOREM] += 1
+            if javascript and seen & _JAVASCRIPT_BIT:
+                values[JAVASCRIPT] += 1
+                continue
+            if brace:
+                values[BRACE] += 1
+            if policy and seen & _POLICY_BIT:
+                values[POLICY] += 1
+                continue
+            values[SENTENCES] += sentences(out, head, tail, table, known)
+            if head > begin:
+                out[head - 1] = 10
+            end = tail
+        places[row + 1] = end
+
+
+def c4(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    styles: npt.NDArray[np.uint8],
+    *,
+    longest_word: int = 1000,
+    citing: bool = True,
+    terminal: bool = True,
+    fewest_words: int = 5,
+    javascript: bool = True,
+    policy: bool = True,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """What C4's rules count in every text, and the texts that they leave.
+
+    Args:
+        data: uint8[], UTF-8 texts one after another.
+        bounds: int64[n + 1], where each begins.
+        styles: ENGLISH, SPACED or UNSPACED for each text, uint8[n].
+        longest_word: characters of a token that its line survives; -1: any number.
+        citing: whether citation marks are deleted.
+        terminal: whether lines must end with terminal punctuation.
+        fewest_words: tokens that a line needs.
+        javascript: whether lines that mention it go.
+        policy: whether lines that mention terms of use, privacy or cookies go.
+
+    Returns:
+        The texts, not stripped, uint8[], and where each begins, int64[n + 1]; int64 (n, COLUMNS), columns as
+        named above.
+    """
+    found = np.zeros((len(bounds) - 1, COLUMNS), np.int64)
+    places = np.zeros(len(bounds), np.int64)
+    # A line is written one byte further on, in case the one before has a line feed to give.
+    out = np.empty(len(data) + len(bounds) + 1, np.uint8)
+    automaton, bits = _phrases()
+    _c4(
+        data, bounds, classes(), abbreviations(), automaton.columns, automaton.moves, bits, styles,
+        longest_word, citing, terminal, fewest_words, javascript, policy, out, places, found,
+    )  # fmt: skip
+    return out[: places[-1]], places, found

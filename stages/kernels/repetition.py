@@ -1,0 +1,326 @@
+"""What repeats inside a document: lines, paragraphs and word n-grams (RULES 3, and lines of RULES 5).
+
+N-grams are counted from short to long. An n-gram occurs twice only if both its (n-1)-grams do, so each
+length looks only at what the one before left over, and compares pairs of numbers: exact, and soon empty.
+Words, lines and paragraphs are compared by 64-bit hashes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from stages.kernels.characters import SPACE, classes
+from stages.kernels.words import JOINS, decode, word_breaks, words
+
+# Columns of the result.
+WORDS: Final = 0
+WORD_CHARS: Final = 1
+TOP_2: Final = 2  # and 3, 4: characters of the most frequent n-gram, all its occurrences
+DUP_5: Final = 5  # and 6 to 10: characters of words covered by n-grams that occur more than once
+LINES: Final = 11
+DUP_LINES: Final = 12  # lines that are not alone, all copies
+LINE_CHARS: Final = 13
+DUP_LINE_CHARS: Final = 14
+PARAGRAPHS: Final = 15
+DUP_PARAGRAPHS: Final = 16
+PARAGRAPH_CHARS: Final = 17
+DUP_PARAGRAPH_CHARS: Final = 18
+EXTRA_LINE_CHARS: Final = 19  # characters of the second and later copies of lines, stripped on the right only
+COLUMNS: Final = 20
+
+_LONGEST: Final = 10
+
+
+@nb.njit(cache=True, nogil=True)
+def _hash(data: npt.NDArray[np.uint8], start: int, stop: int, value: np.uint64) -> np.uint64:
+    """64-bit hash of some bytes, eight at a time."""
+    at = start
+    while at + 8 <= stop:
+        word = (
+            nb.uint64(data[at])
+            | nb.uint64(data[at + 1]) << nb.uint64(8)
+            | nb.uint64(data[at + 2]) << nb.uint64(16)
+            | nb.uint64(data[at + 3]) << nb.uint64(24)
+            | nb.uint64(data[at + 4]) << nb.uint64(32)
+            | nb.uint64(data[at + 5]) << nb.uint64(40)
+            | nb.uint64(data[at + 6]) << nb.uint64(48)
+            | nb.uint64(data[at + 7]) << nb.uint64(56)
+        )
+        value = (value ^ word) * nb.uint64(0x9E3779B97F4A7C15)
+        value ^= value >> nb.uint64(29)
+        at += 8
+    tail = nb.uint64(stop - start)
+    while at < stop:
+        tail = tail << nb.uint64(8) | nb.uint64(data[at])
+        at += 1
+    value = (value ^ tail) * nb.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> nb.uint64(32)
+    value *= nb.uint64(0x94D049BB133111EB)
+    value ^= value >> nb.uint64(29)
+    return value
+
+
+@nb.njit(cache=True, nogil=True)
+def _number(
+    key: np.uint64,
+    mask: int,
+    stamp: int,
+    keys: npt.NDArray[np.uint64],
+    numbers: npt.NDArray[np.int32],
+    stamps: npt.NDArray[np.int32],
+    fresh: int,
+) -> int:
+    """The number of a key in the table of this stamp; `fresh` if it is new."""
+    spread = key * nb.uint64(0x9E3779B97F4A7C15)
+    slot = nb.int64(spread >> nb.uint64(32)) & mask
+    while stamps[slot] == stamp:
+        if keys[slot] == key:
+            return int(numbers[slot])
+        slot = (slot + 1) & mask
+    stamps[slot] = stamp
+    keys[slot] = key
+    numbers[slot] = fresh
+    return fresh
+
+
+@nb.njit(cache=True, nogil=True)
+def _mask(entries: int) -> int:
+    size = 16
+    while size < 2 * entries:
+        size *= 2
+    return size - 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _repeated(
+    hashes: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int32],
+    count: int,
+    stamp: int,
+    keys: npt.NDArray[np.uint64],
+    numbers: npt.NDArray[np.int32],
+    stamps: npt.NDArray[np.int32],
+    ids: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.int32],
+) -> tuple[int, int, int, int]:
+    """Segments that are not alone: how many, their characters; of the later copies; of all segments."""
+    mask = _mask(count)
+    distinct = 0
+    extra = 0
+    total = 0
+    for place in range(count):
+        number = _number(hashes[place], mask, stamp, keys, numbers, stamps, distinct)
+        total += lengths[place]
+        if number == distinct:
+            counts[number] = 1
+            distinct += 1
+        else:
+            counts[number] += 1
+            extra += lengths[place]
+        ids[place] = number
+    many = 0
+    chars = 0
+    if distinct < count:
+        for place in range(count):
+            if counts[ids[place]] > 1:
+                many += 1
+                chars += lengths[place]
+    return many, chars, extra, total
+
+
+@nb.njit(cache=True, nogil=True)
+def _ngrams(
+    hashes: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int32],
+    count: int,
+    stamp: int,
+    keys: npt.NDArray[np.uint64],
+    numbers: npt.NDArray[np.int32],
+    stamps: npt.NDArray[np.int32],
+    ids: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int64],
+    found: npt.NDArray[np.int64],
+) -> None:
+    """TOP_2 to TOP_4 and DUP_5 to DUP_10 of one document's words, into `found`."""
+    mask = _mask(count)
+    distinct = 0
+    ends[0] = 0
+    for place in range(count):
+        ends[place + 1] = ends[place] + lengths[place]
+        number = _number(hashes[place], mask, stamp, keys, numbers, stamps, distinct)
+        if number == distinct:
+            counts[number] = 0
+            distinct += 1
+        counts[number] += 1
+        ids[place] = number
+    alive = 0  # places of shorter n-grams that occur more than once, ascending
+    for place in range(count):
+        if counts[ids[place]] > 1:
+            places[alive] = place
+            alive += 1
+    for n in range(2, _LONGEST + 1):
+        # Candidates are runs of two neighbouring places; the later one's number is still the shorter one's.
+        mask = _mask(alive)
+        candidates = 0
+        distinct = 0
+        for entry in range(alive - 1):
+            place = places[entry]
+            if places[entry + 1] != place + 1:
+                continue
+            key = nb.uint64(ids[place]) << nb.uint64(32) | nb.uint64(ids[place + 1])
+            number = _number(key, mask, stamp + n, keys, numbers, stamps, distinct)
+            ids[place] = number
+            places[candidates] = place
+            candidates += 1
+            if number == distinct:
+                distinct += 1
+        counts[:distinct] = 0
+        for entry in range(candidates):
+            counts[ids[places[entry]]] += 1
+        alive = 0
+        most = 1
+        longest = 0
+        covered = 0  # end of the words covered so far
+        chars = 0
+        for entry in range(candidates):
+            place = places[entry]
+            times = counts[ids[place]]
+            if times < 2:
+                continue
+            places[alive] = place
+            alive += 1
+            if n <= 4:
+                if times >= most:
+                    length = ends[place + n] - ends[place]
+                    if times > most or length > longest:
+                        most, longest = times, length
+            else:
+                first = max(place, covered)
+                covered = place + n
+                chars += ends[covered] - ends[first]
+        if n <= 4:
+            found[TOP_2 + n - 2] = most * longest
+        else:
+            found[DUP_5 + n - 5] = chars
+        if alive < 2:
+            break
+
+
+@nb.njit(cache=True, nogil=True)
+def _segments(
+    data: npt.NDArray[np.uint8],
+    start: int,
+    stop: int,
+    table: npt.NDArray[np.uint8],
+    breaks: int,
+    hashes: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.int32],
+    raw_hashes: npt.NDArray[np.uint64],
+    raw_lengths: npt.NDArray[np.int32],
+) -> int:
+    """Pieces between runs of at least `breaks` line feeds, stripped, and stripped on the right only."""
+    count = 0
+    at = start
+    while at < stop:
+        end = at
+        feeds = 0
+        while end < stop:
+            feeds = feeds + 1 if data[end] == 10 else 0
+            end += 1
+            if feeds == breaks:
+                break
+        last = end
+        while last > at:
+            before = last - 1
+            while 0x80 <= data[before] < 0xC0:
+                before -= 1
+            if not table[decode(data, before)[0]] & SPACE:
+                break
+            last = before
+        first = at
+        while first < last:
+            code, size = decode(data, first)
+            if not table[code] & SPACE:
+                break
+            first += size
+        if first < last:
+            value = _hash(data, first, last, nb.uint64(0))
+            length = 0
+            for byte in range(first, last):
+                length += (data[byte] & 0xC0) != 0x80
+            hashes[count] = value
+            lengths[count] = length
+            if first > at:
+                value = _hash(data, at, first, value)
+                for byte in range(at, first):
+                    length += (data[byte] & 0xC0) != 0x80
+            raw_hashes[count] = value
+            raw_lengths[count] = length
+            count += 1
+        at = end
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _repetition(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    table: npt.NDArray[np.uint8],
+    breaks: npt.NDArray[np.uint8],
+    joins: npt.NDArray[np.bool_],
+    room: int,
+    found: npt.NDArray[np.int64],
+) -> None:
+    size = _mask(room) + 1
+    keys = np.empty(size, np.uint64)
+    numbers = np.empty(size, np.int32)
+    stamps = np.zeros(size, np.int32)
+    hashes, raw_hashes = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    lengths, raw_lengths = np.empty(room, np.int32), np.empty(room, np.int32)
+    ids, counts, places = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
+    ends = np.empty(room + 1, np.int64)
+    stamp = 1
+    for row in range(len(bounds) - 1):
+        start, stop = bounds[row], bounds[row + 1]
+        values = found[row]
+        count = words(data, start, stop, breaks, joins, hashes, lengths)
+        values[WORDS] = count
+        _ngrams(hashes, lengths, count, stamp, keys, numbers, stamps, ids, counts, places, ends, values)
+        values[WORD_CHARS] = ends[count]
+        stamp += _LONGEST + 1
+        for level in range(2):
+            count = _segments(data, start, stop, table, level + 1, hashes, lengths, raw_hashes, raw_lengths)
+            many, chars, _, total = _repeated(
+                hashes, lengths, count, stamp, keys, numbers, stamps, ids, counts
+            )
+            column = PARAGRAPHS if level else LINES
+            values[column] = count
+            values[column + 1] = many
+            values[column + 2] = total
+            values[column + 3] = chars
+            stamp += 1
+            if level == 0:
+                values[EXTRA_LINE_CHARS] = _repeated(
+                    raw_hashes, raw_lengths, count, stamp, keys, numbers, stamps, ids, counts
+                )[2]
+                stamp += 1
+
+
+def repetition(data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Counts of every text: int64 (n, COLUMNS), columns as named above.
+
+    Args:
+        data: uint8[], UTF-8 texts one after another.
+        bounds: int64[n + 1], where each begins.
+    """
+    found = np.zeros((len(bounds) - 1, COLUMNS), np.int64)
+    # The shortest words without anything between them are a digit and a superscript: two in three bytes.
+    room = int(np.diff(bounds).max(initial=0)) * 2 // 3 + 2
+    _repetition(data, bounds, classes(), word_breaks(), JOINS, room, found)
+    return found
