@@ -64,7 +64,7 @@ class Encoder:
             self.fast = None
 
     @classmethod
-    @lru_cache(maxsize=1)  # one tokenizer a worker, kept from part to part
+    @lru_cache(maxsize=2)  # one a worker, kept from part to part; two where one is extended
     def of(cls, content: bytes) -> Self:
         """The encoder of a `tokenizer.json`."""
         return cls(content)
