@@ -238,7 +238,8 @@ def damaged(corpus: Corpus, docs: list[Doc]) -> None:
         lines.append(line)
     corpus.odd("damaged", name, len(lines), "blank_line", "no_row")
     lines.append(b"   \n")
-    doc = waiting.pop()
+    doc = next(one for one in waiting if one.kind == "good")
+    waiting.remove(doc)
     doc.notes["repaired"] = "a NUL, half a surrogate pair and a Windows line end"
     corpus.place(doc, name, len(lines), "d-odd")
     escaped = json.dumps({"id": "d-odd", "text": f"{doc.text}\x00\ud83d"}).encode()
@@ -259,9 +260,12 @@ def damaged(corpus: Corpus, docs: list[Doc]) -> None:
 
 
 def make(folder: Path) -> None:
-    """Writes the corpus into `folder`, which is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Writes the corpus into `folder`, in place of one that was made before."""
     corpus, documents = Corpus(folder), plan(SEED)
+    if folder.exists():
+        if not (folder / "labels.jsonl").exists():
+            sys.exit(f"{folder} is there, but is no corpus made by this program: name a folder that is new")
+        shutil.rmtree(folder)
     for write in (library, news, forum, notes, letters, code, web, crawl, damaged):
         write(corpus, [doc for doc in documents if doc.source == write.__name__])
     labels = corpus.labels + [label(doc) for doc in documents]

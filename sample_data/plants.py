@@ -101,6 +101,8 @@ class Planner:
             for one in self.documents
             if one.free and one.source in sources.split() and one.lang in langs.split()
         ]
+        if not fit:
+            raise LookupError(f"no free passage in {langs} is left in {sources}: add pieces or plant less")
         chosen = self.random.choice(fit)
         chosen.free = False
         return chosen
@@ -138,7 +140,7 @@ def plan(seed: int) -> list[Doc]:
 
 def _exact(planner: Planner) -> None:
     """The same text again, in a source that comes later, in the same file, and three times over."""
-    routes = "library>news library>forum news>forum forum>letters news>damaged code>forum code>damaged"
+    routes = "library>news library>forum news>forum forum>letters news>damaged code>damaged letters>damaged"
     for route in routes.split() * 2:
         home, _, target = route.partition(">")
         base = planner.take(home, "en de es fr zh ja code")

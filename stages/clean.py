@@ -1,6 +1,6 @@
 """clean: text repaired, then measured, then judged as far as the recipe asks.
 
-In this order (RULES 8.1): ftfy undoes mojibake, entities and broken line ends; control characters go; NFC; no
+In this order (RULES 8): ftfy undoes mojibake, entities and broken line ends; control characters go; NFC; no
 more than two line feeds in a row; no white space around the document. What is left is measured, every
 measurement becomes a column, and the rules of the chosen presets drop documents by those columns (RULES 1-5).
 Without presets nothing is dropped but documents that are empty.
@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.base import Local, Out
 from stages.columns import TEXT
+from stages.lines import refined, without_repeated_lines
 from stages.measuring import c4_measured, measured
+from stages.pii import KINDS, masked
 from stages.profiles import ANY, PROFILES, Bound
 from stages.repair import repaired
 from stages.rules import LINE_RULES, MEASURES, RULES, effective, first_reasons
@@ -39,9 +41,11 @@ class Clean(Local):
         "bytes": pa.int64(),
         "profile": pa.string(),
         **{name: kind for name, (kind, _) in MEASURES.items()},
+        **{f"pii_{kind}": pa.int64() for kind in KINDS},
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "empty": "nothing but white space is left",
+        **{f"pii.{kind}": f"holds personal identifiers, {kind} first" for kind in KINDS},
         **{rule.code: rule.sentence for rule in RULES},
     }
     libraries: ClassVar[tuple[str, ...]] = ("ftfy", "regex")
@@ -49,14 +53,26 @@ class Clean(Local):
     repair: bool = True
     """Undo mojibake, HTML entities and broken line ends with ftfy (quotes and character widths stay)."""
 
-    presets: tuple[Literal["gopher", "c4", "fineweb", "none"], ...] = ()
-    """Rules that drop documents: `gopher` (quality and repetition), `c4`, `fineweb`; none: measure only.
+    presets: tuple[Literal["gopher", "c4", "fineweb", "refinedweb", "none"], ...] = ()
+    """Rules that drop documents: `gopher` (quality and repetition), `c4`, `fineweb`, `refinedweb`.
 
-    `c4` also removes lines, as C4 does.
+    `c4` and `refinedweb` also remove lines, as those corpora did. None: measure only.
     """
 
     thresholds: dict[str, Bound | None] = Field(default_factory=dict)
     """Bounds that replace a preset's: `{gopher.words: {min: 30}}`; null switches a rule off."""
+
+    page_dedup: bool = False
+    """Remove lines that repeat an earlier one of the document, but for case and outer white space."""
+
+    pii: Literal["mask", "drop", "tag"] | None = None
+    """Personal identifiers: replace them, drop documents that hold any, or count them; null: do not look."""
+
+    pii_kinds: tuple[Literal["email", "ip", "cn_id", "card", "phone"], ...] = KINDS
+    """Which identifiers: e-mail and IP addresses, Chinese identity, payment card and telephone numbers."""
+
+    pii_private: bool = False
+    """Also IP addresses that are not globally reachable (private, loop-back, documentation)."""
 
     @field_validator("thresholds")
     @classmethod
@@ -67,6 +83,15 @@ class Clean(Local):
                 raise ValueError(f"{name} is not a rule with bounds; there are {', '.join(codes)}")
         return given
 
+    @model_validator(mode="after")
+    def _applicable(self) -> Self:
+        needless = [name for name in self.thresholds if name.startswith("rw.")]
+        if needless and "refinedweb" not in self.presets:
+            raise ValueError(
+                f"{needless[0]} is measured only with the preset refinedweb; add it to `presets`"
+            )
+        return self
+
     def identity(self) -> dict[str, Any]:
         """All parameters, and the Unicode version of Python's tables."""
         return super().identity() | {"unicode": unicodedata.unidata_version}
@@ -74,18 +99,43 @@ class Clean(Local):
     def apply(self, rows: pa.Table) -> Out:
         """The repaired text with its measurements, and the first rule that each row fails."""
         texts, tallies = repaired(rows["text"], ftfy=self.repair)
+        identifiers: dict[str, pa.Array] = {f"pii_{kind}": pa.nulls(len(rows), pa.int64()) for kind in KINDS}
+        if self.pii:
+            texts, counts = masked(
+                texts, self.pii_kinds, private=self.pii_private, replace=self.pii == "mask"
+            )
+            for place, kind in enumerate(self.pii_kinds):
+                identifiers[f"pii_{kind}"] = pa.array(counts[:, place])
+                tallies[f"pii_{kind}"] = int(counts[:, place].sum())
         langs = rows["lang"].to_pylist() if "lang" in rows.column_names else None
-        columns = measured(texts, langs)
-        profiles = columns["profile"].to_pylist()
-        left, of_lines = c4_measured(texts, profiles, self.thresholds)
-        if "c4" in self.presets:
-            texts = left
-            columns = measured(texts, profiles)
-        columns |= of_lines
+        texts, columns = self._measured(texts, langs)
+        columns |= identifiers
         reasons = pa.array(self._reasons(columns), pa.string())
         columns["text"] = pc.if_else(pc.is_null(reasons), texts, pa.scalar(None, TEXT))
         columns["bytes"] = pc.binary_length(texts).cast(pa.int64())
         return Out(columns, reasons, tallies)
+
+    def _measured(
+        self, texts: pa.Array, langs: list[str | None] | None
+    ) -> tuple[pa.Array, dict[str, pa.Array]]:
+        """The texts after the line rules that are on, and all measurements of them."""
+        columns = measured(texts, langs)
+        profiles = columns["profile"].to_pylist()
+        left, of_lines = c4_measured(texts, profiles, self.thresholds)
+        before = texts
+        if "c4" in self.presets:
+            texts = left
+        if "refinedweb" in self.presets:
+            texts, refinements = refined(texts, profiles, self.thresholds)
+            of_lines |= refinements
+        if self.page_dedup:
+            texts, of_lines["page_dedup"] = without_repeated_lines(texts)
+        if texts is not before:
+            columns = measured(texts, profiles)
+        columns |= of_lines
+        for name, (kind, _) in MEASURES.items():
+            columns.setdefault(name, pa.nulls(len(texts), kind))
+        return texts, columns
 
     def _reasons(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
         profiles = columns["profile"].to_numpy(zero_copy_only=False)
@@ -97,5 +147,8 @@ class Clean(Local):
                 reasons[chosen] = first_reasons(
                     {rule: values.take(pa.array(chosen)) for rule, values in columns.items()}, judged
                 )
+        if self.pii == "drop":
+            for kind in reversed(self.pii_kinds):
+                reasons[columns[f"pii_{kind}"].to_numpy() > 0] = f"pii.{kind}"
         reasons[columns["chars"].to_numpy() == 0] = "empty"
         return list(reasons)

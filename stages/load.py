@@ -91,7 +91,7 @@ class Load(Source):
         """Bytes of text that a file can hold: what packs it, or a narrow encoding, bounds the growth."""
         size, kind = path.stat().st_size, kind_of_name(path.name)
         packed = kind.compressed or kind.format in {"parquet", "arrow"}
-        return max(_SPARED, size * self.max_ratio) if packed else size * 2
+        return max(_SPARED, size * self.max_ratio) if packed else size * 3
 
     def digest(self, found: Found) -> InputFile:
         """Size, digest and line counts of a file, in one pass."""

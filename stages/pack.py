@@ -23,7 +23,8 @@ from stages import packed, vocabulary
 from stages.base import Share, Shuffle, StageError
 from stages.columns import DOC_ID, ids, whole
 from stages.kernels import packing
-from stages.kernels.hashing import hash64, mix64, salt64, unit
+from stages.kernels.hashing import hash64, mix64, unit
+from stages.rows import Pieces
 
 I64 = npt.NDArray[np.int64]
 
@@ -119,44 +120,22 @@ class Pack(Shuffle):
     def write(self, name: str, group: pa.Table, path: Path) -> Mapping[str, Any]:
         """One shard; its entry adds to the manifest's `split`, `documents`, `segments`, `cut` and `truncated`."""
         vocab_size, eos = self._vocabulary()
-        kind = packed.token_dtype(vocab_size)
-        doc_id = np.concatenate([ids(chunk) for chunk in group["doc_id"].chunks] or [ids(group["doc_id"])])
-        halves = np.ascontiguousarray(doc_id).view(">u8").reshape(-1, 2)
+        doc_id = np.concatenate([ids(chunk) for chunk in group["doc_id"].chunks])
+        halves = doc_id.view(">u8").reshape(-1, 2)
         order = np.lexsort((group["repeat"].to_numpy(), halves[:, 1], halves[:, 0], group["key"].to_numpy()))
         full = group["weight"].to_numpy()[order]
         kept = np.minimum(full, self.seq_len) if self.overlong == "truncate" else full
-        document, start, length, row, rows = self._rows(name, kept)
-        by_row = np.argsort(row, kind="stable")
-        document, start, length, row = document[by_row], start[by_row], length[by_row], row[by_row]
-        offsets = np.searchsorted(row, np.arange(rows + 1))
-        ends = np.cumsum(length)
-        in_row = ends - length - np.repeat((ends - length)[offsets[:-1]], np.diff(offsets))
-        source_row = order[document]
-        filled = np.full(rows * self.seq_len, eos, kind)
-        _fill(group["tokens"], (source_row, start, length, row * self.seq_len + in_row), filled)
-        size = group["bytes"].to_numpy()[source_row]
-        whole_length = full[document]
-        share = size * (start + length) // whole_length - size * start // whole_length
-        columns = (
-            (length.astype(np.uint32), pa.uint32()),
-            (doc_id[source_row], DOC_ID),
-            (start.astype(np.uint32), pa.uint32()),
-            (share.astype(np.uint32), pa.uint32()),
-            (group["source"].to_numpy()[source_row], pa.uint16()),
-        )
-        at = pa.array(offsets.astype(np.int32))
-        segments = [pa.ListArray.from_arrays(at, _column(values, kind)) for values, kind in columns]
-        schema = packed.packed_schema(self.seq_len, kind)
-        tokens = pa.FixedSizeListArray.from_arrays(pa.array(filled), type=schema.field("input_ids").type)
-        entry = packed.write_shard(path, pa.table([tokens, *segments], schema=schema))
+        pieces = Pieces.laid_out(kept, self.seq_len, self.strategy, self.seed or 0, "rows", name)
+        schema = packed.packed_schema(self.seq_len, packed.token_dtype(vocab_size))
+        entry = packed.write_batches(path, schema, pieces.batches(group, order, schema, eos))
         return entry | {
             "file": f"{name}.arrow",
             "split": name.rpartition("-")[0],
             "documents": len(order),
-            "segments": len(document),
-            "cut": int((np.bincount(document, minlength=len(order)) > 1).sum()),
+            "segments": len(pieces.document),
+            "cut": int((np.bincount(pieces.document) > 1).sum()),
             "truncated": int((full - kept).sum()),
-            "padding": rows * self.seq_len - int(length.sum()),
+            "padding": entry["rows"] * self.seq_len - entry["tokens"],
         }
 
     def manifest(self, shards: Sequence[Mapping[str, Any]], folder: Path) -> None:
@@ -177,25 +156,6 @@ class Pack(Shuffle):
                 for split in packed.SPLITS
             },
         )
-
-    def _rows(self, name: str, lengths: I64) -> tuple[I64, I64, I64, I64, int]:
-        """Document, start, length and row of each piece, and the number of rows."""
-        if self.strategy == "concat":
-            document, start, length = packing.cut_rows(lengths, self.seq_len)
-            return (
-                document,
-                start,
-                length,
-                (np.cumsum(length) - length) // self.seq_len,
-                -(-int(lengths.sum()) // self.seq_len),
-            )
-        document, start, length = packing.cut_documents(lengths, self.seq_len)
-        row, rows = packing.best_fit(length, self.seq_len)
-        # Best fit opens rows with the longest documents first; the shuffle is for rows, too.
-        numbers = np.arange(rows, dtype=np.uint64) + salt64(self.seed or 0, "rows", name)
-        rank = np.empty(rows, np.int64)
-        rank[np.argsort(mix64(numbers), kind="stable")] = np.arange(rows)
-        return document, start, length, rank[row], rows
 
     def _vocabulary(self) -> tuple[int, int]:
         content, configured = (self.paths(label)[0].read_bytes() for label in self.uses)
@@ -225,27 +185,3 @@ class Pack(Shuffle):
                 f"pack: documents of a source that is not among {', '.join(self.sources) or 'the (empty) sources'}"
             )
         return np.asarray(found).astype(np.uint16)
-
-
-def _fill(tokens: pa.ChunkedArray, pieces: tuple[I64, I64, I64, I64], out: npt.NDArray[Any]) -> None:
-    """Copies pieces of the documents in `tokens` to their places, chunk by chunk, so that none is joined.
-
-    Args:
-        tokens: lists, one a document.
-        pieces: of each piece its document, its first token there, its length and its place in `out`.
-        out: flat rows.
-    """
-    order = np.argsort(pieces[0], kind="stable")
-    document, start, length, target = (values[order] for values in pieces)
-    first = 0
-    for chunk in tokens.chunks:
-        low, high = np.searchsorted(document, [first, first + len(chunk)])
-        begins = np.asarray(chunk.offsets)[document[low:high] - first] + start[low:high]
-        packing.place(np.asarray(chunk.values), begins, length[low:high], target[low:high], out)
-        first += len(chunk)
-
-
-def _column(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
-    if kind == DOC_ID:
-        return pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-    return pa.array(values, kind)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,7 @@ __all__ = [
     "digest",
     "packed_schema",
     "token_dtype",
+    "write_batches",
     "write_manifest",
     "write_shard",
 ]
@@ -80,16 +81,22 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 
     The same rows give the same bytes, however the table is chunked.
     """
-    rows = table.combine_chunks()
+    batches = table.combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
+    return write_batches(path, table.schema, batches)
+
+
+def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
+    """The same from record batches of `BATCH_ROWS` rows (the last may have fewer), each written at once."""
+    rows = tokens = 0
     with path.open("wb") as file:
-        options = pa.ipc.IpcWriteOptions(unify_dictionaries=False)
-        with pa.ipc.new_file(file, rows.schema, options=options) as writer:
-            writer.write_table(rows, max_chunksize=BATCH_ROWS)
+        with pa.ipc.new_file(file, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+                tokens += int(np.asarray(batch.column("segment_lengths").flatten()).sum(dtype=np.int64))
         file.flush()
         os.fsync(file.fileno())
-    lengths = rows.column("segment_lengths")
-    tokens = sum(int(np.asarray(chunk.flatten()).sum(dtype=np.int64)) for chunk in lengths.chunks)
-    return {"file": path.name, "rows": rows.num_rows, "tokens": tokens, "sha256": digest(path)}
+    return {"file": path.name, "rows": rows, "tokens": tokens, "sha256": digest(path)}
 
 
 def digest(path: Path) -> str:
@@ -260,11 +267,11 @@ class Packed:
             problems.append(f"{entry.file}: its digest is not the manifest's")
         try:
             shard = split._shard(number)  # noqa: SLF001 - same module
+            flats = [_flat(pa.Table.from_batches([b]).drop_columns("input_ids")) for b in shard.batches]
         except PackedError as error:
-            return [*problems, str(error)], nothing
+            return [*problems, f"{entry.file}: {error}"], nothing
         tokens, documents = 0, [nothing]
-        for batch, rows, first in zip(shard.batches, shard.tokens, shard.first, strict=False):
-            flat = _flat(pa.Table.from_batches([batch]).drop_columns("input_ids"))
+        for flat, rows, first in zip(flats, shard.tokens, shard.first, strict=False):
             used = np.add.reduceat(np.append(flat.lengths, 0), flat.offsets[:-1]) * (
                 np.diff(flat.offsets) > 0
             )

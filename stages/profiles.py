@@ -58,7 +58,7 @@ _NO_LANGUAGE: Final = {
     "gopher.alpha_words": OFF,
     "gopher.stop_words": OFF,
 }
-_NO_TOKENS: Final = {"gopher.symbol_ratio": OFF}
+_NO_TOKENS: Final = {"gopher.symbol_ratio": OFF, "rw.word_removal_ratio": OFF}
 
 UNSPACED: Final = frozenset({"Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
 

@@ -28,7 +28,7 @@ _AFTER_A_TAG: Final = CONFIGURATION._replace(unescape_html=False)
 Texts = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
-def _replaced(texts: Texts, pieces: list[tuple[int, int, int, bytes]]) -> Texts:
+def replaced(texts: Texts, pieces: list[tuple[int, int, int, bytes]]) -> Texts:
     """Texts with some stretches (row, first byte, end, new content) replaced, in order."""
     if not pieces:
         return texts
@@ -55,7 +55,7 @@ def fixed(texts: Texts) -> tuple[Texts, int]:
         sound = fix_text(line, _AFTER_A_TAG if sins & TAGGED else CONFIGURATION)
         if sound != line:
             pieces.append((row, start, stop, sound.encode()))
-    return _replaced(texts, pieces), len({piece[0] for piece in pieces})
+    return replaced(texts, pieces), len({piece[0] for piece in pieces})
 
 
 def _composed(texts: Texts, rows: npt.NDArray[np.int64]) -> Texts:
@@ -67,7 +67,7 @@ def _composed(texts: Texts, rows: npt.NDArray[np.int64]) -> Texts:
         if not unicodedata.is_normalized("NFC", text):
             new = unicodedata.normalize("NFC", text).encode()
             pieces.append((row, int(bounds[row]), int(bounds[row + 1]), new))
-    return _replaced(texts, pieces)
+    return replaced(texts, pieces)
 
 
 def tidied(texts: Texts, *, composed: bool = True) -> Texts:

@@ -63,6 +63,13 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "short_line_ratio": (pa.float64(), "lines of at most 30 characters / lines"),
     "char_dup_ratio": (pa.float64(), "characters of later copies of lines / characters but line feeds"),
     "newline_ratio": (pa.float64(), "line feeds / words"),
+    "uppercase_lines": (pa.int64(), "lines that RefinedWeb removes for more than half capitals"),
+    "numeric_lines": (pa.int64(), "lines that RefinedWeb removes for being digits only"),
+    "counter_lines": (pa.int64(), "lines that RefinedWeb removes for being like 12 likes"),
+    "short_lines": (pa.int64(), "lines that RefinedWeb removes for fewer than 2 tokens"),
+    "substring_lines": (pa.int64(), "short lines that RefinedWeb cuts phrases from"),
+    "word_removal_ratio": (pa.float64(), "tokens that RefinedWeb's line rules removed / tokens before"),
+    "page_dedup": (pa.int64(), "lines removed because an earlier one is the same"),
 }
 """Column -> type and meaning. `lines` in a meaning: lines that are not blank."""
 
@@ -130,6 +137,7 @@ RULES: Final = (
     Rule("fineweb.short_line_ratio", "fineweb", Bound(max=0.67)),
     Rule("fineweb.char_dup_ratio", "fineweb", Bound(max=0.01)),
     Rule("fineweb.newline_ratio", "fineweb", Bound(max=0.3)),
+    Rule("rw.word_removal_ratio", "refinedweb", Bound(max=0.05)),
 )
 
 LINE_RULES: Final[Mapping[str, Bound]] = {
@@ -139,6 +147,11 @@ LINE_RULES: Final[Mapping[str, Bound]] = {
     "c4.min_words_lines": Bound(min=5),
     "c4.javascript_lines": Bound(),
     "c4.policy_lines": Bound(),
+    "rw.uppercase_lines": Bound(max=0.5),
+    "rw.numeric_lines": Bound(),
+    "rw.counter_lines": Bound(),
+    "rw.short_lines": Bound(min=2),
+    "rw.substring_lines": Bound(),
 }
 """Rules that edit text instead of dropping it, with their bounds; their columns count what they remove."""
 

@@ -1,6 +1,7 @@
 """Parquet and Arrow IPC, row group by row group, in small batches.
 
-Reads only the columns that are asked for. A row group that cannot be read costs its own rows.
+Reads only the columns that are asked for. Batches of good rows stay Arrow; others are looked at row by row.
+A row group that cannot be read costs its own rows.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.formats.lines import label, look_up
-from stages.formats.rows import Job, Record, failed
+from stages.formats.rows import Good, Job, Record, failed
 
-_BATCH: Final = 256
+_BATCH_BYTES: Final = 4 << 20
 _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 
 
-def read_parquet(file: BinaryIO, job: Job, start: int, stop: int, first: int) -> Iterator[Record]:
+def read_parquet(file: BinaryIO, job: Job, start: int, stop: int, first: int) -> Iterator[Record | Good]:
     """The rows of row groups [start, stop); `first` is the number of the first of them."""
     try:
         reader = pq.ParquetFile(file)
@@ -30,9 +32,10 @@ def read_parquet(file: BinaryIO, job: Job, start: int, stop: int, first: int) ->
     number = first
     for group in range(start, reader.num_row_groups if stop < 0 else stop):
         rows = reader.metadata.row_group(group).num_rows
+        size = _rows_at_once(rows, reader.metadata.row_group(group).total_byte_size)
         done = 0
         try:
-            for batch in reader.iter_batches(_BATCH, row_groups=[group], columns=wanted, use_threads=False):
+            for batch in reader.iter_batches(size, row_groups=[group], columns=wanted, use_threads=False):
                 yield from _rows(batch, number + done, job)
                 done += batch.num_rows
         except _ERRORS as error:
@@ -41,13 +44,15 @@ def read_parquet(file: BinaryIO, job: Job, start: int, stop: int, first: int) ->
         number += rows
 
 
-def read_arrow(file: BinaryIO, job: Job) -> Iterator[Record]:
+def read_arrow(file: BinaryIO, job: Job) -> Iterator[Record | Good]:
     """The rows of an Arrow IPC file or stream, record batch by record batch."""
     number = 0
     try:
-        for batch in _arrow_batches(file):
-            yield from _rows(batch, number, job)
-            number += batch.num_rows
+        for whole in _arrow_batches(file):
+            size = _rows_at_once(whole.num_rows, whole.nbytes)
+            for begin in range(0, whole.num_rows, size):
+                yield from _rows(whole.slice(begin, size), number + begin, job)
+            number += whole.num_rows
     except _ERRORS as error:
         yield failed(number, "unreadable", str(error))
 
@@ -84,7 +89,48 @@ def _tops(job: Job) -> set[str]:
     return set(paths) | {path.partition(".")[0] for path in paths}
 
 
-def _rows(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]:
+def _rows_at_once(rows: int, size: int) -> int:
+    return min(4096, max(1, _BATCH_BYTES * rows // max(1, size)))
+
+
+def _rows(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record | Good]:
+    good = _good(batch, first, job)
+    if good:
+        yield good
+    else:
+        yield from _one_by_one(batch, first, job)
+
+
+def _good(batch: pa.RecordBatch, first: int, job: Job) -> Good | None:
+    """A batch all of whose rows have a text, as columns; None where that is not sure."""
+    text = _column(batch, job.spec.text)
+    orig_ids, urls = _column(batch, job.spec.id), _column(batch, job.spec.url)
+    if text is None or text.null_count or not len(text) or orig_ids is None or urls is None:
+        return None
+    if not _is_string(text.type):
+        return None
+    if not all(_is_string(one.type) or pa.types.is_integer(one.type) for one in (orig_ids, urls)):
+        return None
+    try:
+        for one in (text, orig_ids, urls):
+            one.validate(full=True)
+        text = text.cast(pa.large_string())
+    except pa.ArrowException:
+        return None
+    if pc.max(pc.binary_length(text)).as_py() > job.max_record_bytes:
+        return None
+    return Good(first, text, orig_ids, urls, pa.nulls(len(text), pa.int64()))
+
+
+def _column(batch: pa.RecordBatch, path: str) -> pa.Array | None:
+    """The column of this name; nulls if there is none; None if it may lie inside another."""
+    index = batch.schema.get_field_index(path)
+    if index >= 0:
+        return batch.column(index)
+    return None if "." in path else pa.nulls(batch.num_rows, pa.string())
+
+
+def _one_by_one(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]:
     spec = job.spec
     if batch.num_columns == 0:
         yield from (failed(first + row, "no_text") for row in range(batch.num_rows))

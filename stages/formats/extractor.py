@@ -10,12 +10,14 @@ Time is the child's own CPU time, so that a busy machine changes no result.
 from __future__ import annotations
 
 import fcntl
+import os
 import resource
 import signal
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -34,7 +36,7 @@ class Extractor:
     """Turns pages into text in a child process; use it as a context.
 
     Args:
-        name: `resiliparse` or `trafilatura`.
+        name: `article`, `resiliparse` or `trafilatura`.
         seconds: CPU seconds that a page may take.
     """
 
@@ -81,6 +83,7 @@ class Extractor:
             [sys.executable, "-P", str(Path(__file__)), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             stderr=subprocess.DEVNULL,
         )
         for pipe in (self._child.stdin, self._child.stdout):
@@ -108,9 +111,12 @@ def _function(name: str) -> Callable[[str], str]:
         return lambda page: extract(page, favor_precision=True) or ""
     from resiliparse.extract.html2text import extract_plain_text  # noqa: PLC0415 - the parent needs none of it
 
-    return lambda page: extract_plain_text(
-        page, main_content=True, links=False, alt_texts=False, comments=False, post_meta=False
-    )
+    main = partial(extract_plain_text, main_content=True, alt_texts=False, comments=False, post_meta=False)
+    if name == "resiliparse":
+        return partial(main, links=False)
+    from stages.formats.article import article  # noqa: PLC0415 - likewise
+
+    return lambda page: article(main(page, links=True, preserve_formatting="minimal_html"))
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,6 +59,9 @@ _EXCERPT: Final = 120
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
+Strings: TypeAlias = Sequence[str | None] | pa.Array
+
+
 class Record(NamedTuple):
     """One record of a file, good (reason None) or not (text None)."""
 
@@ -75,10 +78,10 @@ class Good(NamedTuple):
     """Neighbouring good records, numbered from `first`, column by column."""
 
     first: int
-    texts: list[str]
-    orig_ids: list[str | None]
-    urls: list[str | None]
-    offsets: list[int]
+    texts: Strings
+    orig_ids: Strings
+    urls: Strings
+    offsets: Sequence[int | None] | pa.Array
 
 
 @dataclass
@@ -142,7 +145,7 @@ def _batches(
             if pending:
                 yield _batch(source, name, pending)
                 pending, chars = [], 0
-            yield _good_batch(source, name, record)
+            yield from _pieces(_good_batch(source, name, record), chunk)
             continue
         pending.append(record)
         chars += len(record.text or "")
@@ -151,6 +154,14 @@ def _batches(
             pending, chars = [], 0
     if pending:
         yield _batch(source, name, pending)
+
+
+def _pieces(batch: pa.RecordBatch, chunk: int) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces of about `chunk` bytes of text, if it holds more than twice that."""
+    held = pc.sum(batch.column("bytes")).as_py()
+    size = max(1, batch.num_rows * chunk // held) if held > 2 * chunk else batch.num_rows
+    for begin in range(0, batch.num_rows, size):
+        yield batch.slice(begin, size)
 
 
 def _batch(source: str, name: str, records: list[Record]) -> pa.RecordBatch:
@@ -174,10 +185,10 @@ def _columns(
     name: str,
     numbers: Sequence[int],
     *,
-    texts: Sequence[str | None],
-    orig_ids: Sequence[str | None],
-    urls: Sequence[str | None],
-    offsets: Sequence[int | None],
+    texts: Strings,
+    orig_ids: Strings,
+    urls: Strings,
+    offsets: Sequence[int | None] | pa.Array,
 ) -> dict[str, pa.Array]:
     text = _strings(texts, pa.large_string())
     return {
@@ -193,8 +204,10 @@ def _columns(
     }
 
 
-def _strings(values: Sequence[str | None], kind: pa.DataType) -> pa.Array:
+def _strings(values: Strings, kind: pa.DataType) -> pa.Array:
     """An Arrow column; strings that UTF-8 cannot hold are made whole first (JSON may escape half a pair)."""
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
     try:
         return pa.array(values, kind)
     except UnicodeEncodeError:

@@ -78,8 +78,8 @@ class SourceSpec(BaseModel):
     separator: str | None = None
     """String between the documents of a `txt` file; without it a file is one document."""
 
-    extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
-    """What turns HTML into text."""
+    extractor: Literal["article", "resiliparse", "trafilatura"] = "article"
+    """What turns HTML into text: resiliparse's main content with its blocks judged, as it is, or trafilatura."""
 
 
 class Kind(NamedTuple):

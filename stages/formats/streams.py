@@ -131,10 +131,31 @@ def blocks(file: BinaryIO, max_ratio: int) -> Iterator[Block]:
     file.seek(0)
     for codec in _CODECS:
         if codec.start.match(head):
-            yield from _members(file, codec, max_ratio)
+            yield from _even(_members(file, codec, max_ratio))
             return
     while block := file.read(BLOCK):
         yield block
+
+
+def _even(stream: Iterator[Block]) -> Iterator[Block]:
+    """Blocks of exactly `BLOCK` bytes up to the end or damage, however a library hands them out."""
+    held: list[bytes] = []
+    size = 0
+    for block in stream:
+        if isinstance(block, Damage):
+            if size:
+                yield b"".join(held)
+            yield block
+            held, size = [], 0
+            continue
+        held.append(block)
+        size += len(block)
+        if size >= BLOCK:
+            whole = b"".join(held)
+            yield whole[:BLOCK]
+            held, size = [whole[BLOCK:]], size - BLOCK
+    if size:
+        yield b"".join(held)
 
 
 def _members(file: BinaryIO, codec: _Codec, max_ratio: int) -> Iterator[Block]:

@@ -107,8 +107,9 @@ def best_fit(lengths: I64, capacity: int) -> tuple[I64, int]:
 def place(tokens: npt.NDArray[Any], starts: I64, lengths: I64, targets: I64, out: npt.NDArray[Any]) -> None:
     """Copies `tokens[starts[p]:][:lengths[p]]` to `out[targets[p]:]` for each piece p."""
     for piece in range(len(starts)):
-        start, target = starts[piece], targets[piece]
-        for at in range(lengths[piece]):
+        # Unsigned, so that no index can mean "from the end" and the loop becomes a block copy (7 times as fast).
+        start, target = np.uint64(starts[piece]), np.uint64(targets[piece])
+        for at in range(np.uint64(lengths[piece])):
             out[target + at] = tokens[start + at]
 
 

@@ -1,7 +1,7 @@
 """Sentences, by rule: the stated splitter of RULES 0.1, name "gristmill-1".
 
 A sentence ends after a run of terminal punctuation (RULES 5) and the closing quotes and brackets behind it,
-if white space or the end of the text follows; after the marks of scripts without spaces (。！？) and the danda,
+if white space or the end of the text follows; after marks like 。！？ and the danda,
 whatever follows. A single full stop ends none after an initial ("J."), after a common abbreviation, or before
 a word in small letters. An empty line ends a sentence too. Text without letters or numbers is none.
 """

@@ -119,3 +119,22 @@ def test_a_cell_beyond_the_limit_is_too_long(load_file: Load) -> None:
     table = pa.table({"text": ["a", "é" * 60, "b"]})
     found = load_file("a.parquet", parquet(table), stage={"max_record_bytes": 100})
     assert found.reasons == [None, "too_long", None]
+
+
+@pytest.mark.parametrize(("ids", "expected"), [([1, 2], "1"), ([1.5, 2.5], "1.5"), ([True, False], "True")])
+def test_ids_read_alike_whether_rows_stay_columns_or_not(
+    load_file: Load, ids: list[Any], expected: str
+) -> None:
+    """A bad row in the batch changes nothing for its neighbours."""
+    good = pa.table({"text": ["a", "b"], "id": ids})
+    bad = pa.table({"text": ["a", None], "id": ids})
+    for table in (good, bad):
+        row = load_file("a.parquet", parquet(table)).rows[0]
+        assert (row["text"], row["orig_id"], row["url"]) == ("a", expected, None)
+
+
+def test_large_rows_are_cut_into_parts(load_file: Load) -> None:
+    """Also where a dictionary makes them small on disk."""
+    content = parquet(pa.table({"text": ["x" * 150_000] * 8}))
+    found = load_file("a.parquet", content, stage={"part_bytes": 300_000})
+    assert (len(found.rows), found.parts) == (8, 4)

@@ -67,7 +67,7 @@ def test_a_page_without_text_is_an_empty_document(load_file: Load) -> None:
 
 def test_a_page_that_takes_too_long_costs_itself() -> None:
     """A million nested tags: the child is ended, and the next page gets a new one."""
-    with Extractor("resiliparse", seconds=1) as child:
+    with Extractor("article", seconds=1) as child:
         deep = "<div>" * 1_000_000 + "deep"
         assert child.text(deep) is None
         assert PROSE.strip() in (child.text(page(PROSE)) or "")
@@ -89,8 +89,8 @@ def test_a_crash_costs_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
         assert child.text("good") == "good"
 
 
-def test_both_extractors_read_pages(load_file: Load) -> None:
+def test_all_extractors_read_pages(load_file: Load) -> None:
     """The recipe chooses."""
-    for name in ("resiliparse", "trafilatura"):
+    for name in ("article", "resiliparse", "trafilatura"):
         (text,) = load_file("a.html", page(PROSE).encode(), extractor=name).texts
         assert "its wheel turned all day long" in text

@@ -36,10 +36,10 @@ def test_members_are_joined(pack: Callable[[bytes], bytes], members: list[bytes]
 def test_padding_and_skippable_frames_are_no_damage() -> None:
     """Files on tape are padded with zeros; Zstandard allows frames of metadata."""
     padded = io.BytesIO(gzip.compress(b"a") + bytes(1000) + gzip.compress(b"b") + bytes(70_000))
-    assert list(blocks(padded, 200)) == [b"a", b"b"]
+    assert list(blocks(padded, 200)) == [b"ab"]
     skippable = b"\x50\x2a\x4d\x18\x04\0\0\0meta"
     framed = io.BytesIO(skippable + zstd.compress(b"a") + skippable + zstd.compress(b"b"))
-    assert list(blocks(framed, 200)) == [b"a", b"b"]
+    assert list(blocks(framed, 200)) == [b"ab"]
 
 
 @pytest.mark.parametrize("pack", PACKERS)
@@ -77,8 +77,7 @@ def test_bytes_behind_the_last_member_are_damage() -> None:
 def test_blocks_are_bounded(pack: Callable[[bytes], bytes]) -> None:
     """However little input they come from."""
     sizes = [len(block) for block in blocks(io.BytesIO(pack(bytes(5 * BLOCK))), 10**6)]
-    assert sum(sizes) == 5 * BLOCK
-    assert max(sizes) <= BLOCK
+    assert sizes == [BLOCK] * 5
 
 
 def test_a_bomb_is_given_up_in_bounded_memory(load_file: Load, tmp_path: Path) -> None:

@@ -1,0 +1,19 @@
+"""The trainer: a compact decoder, trained exactly, on the shards that `stages.pack` wrote.
+
+Read it in the order in which a run goes through it:
+
+    __main__     the verbs, exit codes; `check` and `schema` run without torch
+    config       one frozen model: the keys of a recipe's `train:`, and what they default to
+    order        which rows a step sees: a pure function of (fingerprint, seed, step, skip list)
+    batches      rows become ids, labels, positions and masks, for the three objectives
+    model        the decoder: RMSNorm, RoPE or ALiBi, GQA, SwiGLU; attention that stays inside documents
+    optimiser    AdamW or Muon, decay on matrices only; warm-up and decay of the learning rate
+    world        devices, number types, torchrun ranks
+    checkpoint   safetensors + JSON, atomic, digested; what may and may not be resumed
+    metrics      metrics.jsonl, unigram entropy, the summary
+    evaluate     loss, perplexity and bits per byte by source
+    loop         the training run, top to bottom
+
+The pipeline starts this package as a process and never imports it. It imports torch, numpy, safetensors,
+pydantic, tokenizers and `stages.packed`, nothing else of the project. Nothing here loads a pickle.
+"""

@@ -1,0 +1,182 @@
+"""Checkpoints: safetensors and JSON, written beside and renamed, digested, never a pickle.
+
+    checkpoints/step-000020/model.safetensors       weights, float32
+                            optimiser.safetensors   "<parameter>/<what>"
+                            state.json              step, configuration, digests of the two and of itself
+
+A folder that is there is whole: it is filled under another name, synced and renamed. A damaged one (a flipped
+byte, a lost file) is passed over with a message. One of another corpus, shape or configuration is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from trainer.config import Config
+
+__all__ = ["Checkpoint", "DamagedError", "MismatchError", "check_same_run", "newest", "prune", "read", "save"]
+
+FORMAT = 1
+_MODEL, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
+
+
+class DamagedError(ValueError):
+    """A checkpoint that is not what its digests say."""
+
+
+class MismatchError(ValueError):
+    """A checkpoint of another run: corpus, shape or configuration."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose digests hold.
+
+    Attributes:
+        folder: where it lies.
+        state: what `save` was given, with `step`, `config` and `fingerprint`.
+        model: parameter name -> float32.
+        optimiser: "<parameter>/<what>" -> tensor.
+    """
+
+    folder: Path
+    state: dict[str, Any]
+    model: dict[str, torch.Tensor]
+    optimiser: dict[str, torch.Tensor]
+
+
+def save(
+    out: Path,
+    state: Mapping[str, Any],
+    model: Mapping[str, torch.Tensor],
+    optimiser: Mapping[str, torch.Tensor],
+) -> Path:
+    """Writes the checkpoint of step `state["step"]` under `out`, synced to disk; returns its folder."""
+    root = out / "checkpoints"
+    root.mkdir(parents=True, exist_ok=True)
+    for torn in root.glob(".step-*"):
+        shutil.rmtree(torn)
+    folder = root / f"step-{state['step']:06d}"
+    beside = root / f".{folder.name}"
+    beside.mkdir()
+    for name, tensors in ((_MODEL, model), (_OPTIMISER, optimiser)):
+        # a tied weight is one parameter and saved once; .contiguous().cpu() also undoes views
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, beside / name)
+    body = {
+        **state,
+        "format": FORMAT,
+        "files": {name: _digest(beside / name) for name in (_MODEL, _OPTIMISER)},
+    }
+    body["digest"] = _own_digest(body)
+    (beside / _STATE).write_text(json.dumps(body, indent=1), encoding="utf-8")
+    for path in (*beside.iterdir(), beside):
+        _sync(path)
+    if folder.exists():  # only a damaged one that was passed over
+        shutil.rmtree(folder)
+    beside.rename(folder)
+    _sync(root)
+    return folder
+
+
+def read(folder: Path) -> Checkpoint:
+    """Reads a checkpoint and holds it to its digests.
+
+    Raises:
+        DamagedError: it is not whole; the message says which file.
+    """
+    try:
+        state = json.loads((folder / _STATE).read_bytes())
+        if state["digest"] != _own_digest(state):
+            raise DamagedError(f"{folder / _STATE}: its digest does not hold")
+        if state["format"] != FORMAT:
+            raise DamagedError(f"{folder / _STATE}: format {state['format']}, this release reads {FORMAT}")
+        for name, expected in state["files"].items():
+            if _digest(folder / name) != expected:
+                raise DamagedError(f"{folder / name}: its digest does not hold")
+        return Checkpoint(folder, state, load_file(folder / _MODEL), load_file(folder / _OPTIMISER))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as fault:
+        if isinstance(fault, DamagedError):
+            raise
+        raise DamagedError(f"{folder}: cannot be read ({type(fault).__name__}: {fault})") from None
+
+
+def newest(
+    out: Path, before: int | None = None, say: Callable[[str], object] | None = None
+) -> Checkpoint | None:
+    """The newest whole checkpoint (of a step below `before`, if given); tells of those passed over."""
+    tell = say or (lambda line: print(line, file=sys.stderr))
+    for step, folder in sorted(_steps(out), reverse=True):
+        if before is not None and step >= before:
+            continue
+        try:
+            return read(folder)
+        except DamagedError as fault:
+            tell(f"passed over a damaged checkpoint: {fault}")
+    return None
+
+
+def prune(out: Path, config: Config) -> None:
+    """Deletes all but the newest `keep` and the multiples of `keep_every`."""
+    for step, folder in sorted(_steps(out))[: -config.keep]:
+        if not (config.keep_every and step % config.keep_every == 0):
+            doomed = folder.rename(folder.with_name(f".{folder.name}"))  # half a deletion must not look whole
+            shutil.rmtree(doomed)
+
+
+def check_same_run(state: Mapping[str, Any], config: Config, fingerprint: str, where: Path) -> None:
+    """Refuses to go on from another run's checkpoint.
+
+    Raises:
+        MismatchError: names what differs and what to do.
+    """
+    elsewhere = "train into another --out folder, or delete this one to begin again"
+    if state["fingerprint"] != fingerprint:
+        raise MismatchError(
+            f"{where} was made on other shards (fingerprint {state['fingerprint'][:12]}, these are "
+            f"{fingerprint[:12]}), so its data order means nothing here; {elsewhere}"
+        )
+    mine, theirs = config.model_dump(mode="json"), state["config"]
+    changed = [
+        f"{key} {theirs.get(key)!r} -> {value!r}"
+        for key, value in mine.items()
+        if key not in config.free and theirs.get(key) != value
+    ]
+    if changed:
+        raise MismatchError(
+            f"{where} belongs to a run with another configuration: {', '.join(changed)}; {elsewhere}"
+        )
+
+
+def _steps(out: Path) -> list[tuple[int, Path]]:
+    found = [(folder.name.removeprefix("step-"), folder) for folder in (out / "checkpoints").glob("step-*")]
+    return [(int(number), folder) for number, folder in found if number.isdigit()]
+
+
+def _own_digest(state: Mapping[str, Any]) -> str:
+    body = {key: value for key, value in state.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,345 @@
+"""A training run, top to bottom.
+
+    out/metrics.jsonl                a line a step, a line an evaluation
+    out/checkpoints/step-000100/     see checkpoint.py
+    out/summary.json                 written last; with it there and nothing changed, a run has nothing to do
+
+A run that was killed goes on from its newest whole checkpoint and, on a CPU with as many threads, computes
+bit for bit what it would have computed undisturbed. SIGTERM and SIGINT save a checkpoint and end the run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from stages.packed import Packed
+from trainer import checkpoint
+from trainer.batches import Batch, Batches
+from trainer.checkpoint import Checkpoint
+from trainer.config import Config
+from trainer.evaluate import Evaluation, by_source
+from trainer.metrics import Log, unigram_entropy, write_json
+from trainer.model import Decoder, sight
+from trainer.optimiser import Optimiser, Scaler, learning_rate
+from trainer.order import Order, key64
+from trainer.world import World, started
+
+__all__ = ["DivergedError", "Stopped", "train"]
+
+
+class DivergedError(RuntimeError):
+    """The loss is no number any more."""
+
+
+class Stopped(Exception):
+    """A signal ended the run after it had saved."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.number = number
+        super().__init__(
+            f"{signal.Signals(number).name}: saved {folder}; the same command goes on from there"
+        )
+
+
+def train(folder: Path, out: Path, config: Config) -> dict[str, Any]:
+    """Trains on the shards of `folder` until `config.steps`; returns the summary.
+
+    Raises:
+        PackedError: shards that are not what their manifest says.
+        checkpoint.MismatchError: checkpoints of another run lie in `out`.
+        DivergedError: a loss that is not finite.
+        Stopped: by SIGTERM or SIGINT, after saving.
+    """
+    packed = Packed(folder)
+    if (done := _finished(out, config, packed.manifest.fingerprint)) is not None:
+        return done
+    out.mkdir(parents=True, exist_ok=True)
+    with started(config) as world, _signals() as signals:
+        if world.main:
+            (out / "summary.json").unlink(missing_ok=True)
+        return Run(packed, out, config, world, signals).go()
+
+
+class Run:
+    """The state of one run: what `go` walks through."""
+
+    def __init__(self, packed: Packed, out: Path, config: Config, world: World, signals: list[int]) -> None:
+        self.packed, self.out, self.config, self.world, self.signals = packed, out, config, world, signals
+        manifest = packed.manifest
+        split = packed.split("train")
+        rows = max(1, config.batch_tokens // manifest.seq_len)
+        self.order = Order(manifest.fingerprint, config.seed, len(split), rows, config.batch_ramp)
+        self.batches = Batches(split, manifest, config)
+        self.evaluation = Evaluation(Batches(packed.split("validation"), manifest, config), config, world)
+        self.micro, self.flex = world.micro(config, manifest.seq_len), world.flex(config)
+
+        # --- the model, its optimiser, and what a checkpoint says of both ---
+        self.model = Decoder(config, manifest.vocab_size)
+        self.model.initialise(int(key64("weights", config.seed)) >> 1)
+        self.model.to(world.device)
+        world.shard(self.model, config)
+        self.optimiser = Optimiser(self.model, config)
+        self.scaler = Scaler(enabled=world.dtype == torch.float16)
+        self.called: nn.Module = world.spread(self.model, config)
+        self.step = self.tokens = self.saved = 0
+        self.skip: frozenset[int] = frozenset()
+        if (found := checkpoint.newest(out, say=self.say)) is not None:
+            checkpoint.check_same_run(found.state, config, manifest.fingerprint, found.folder)
+            self.restore(found)
+            self.say(f"goes on after step {self.step} from {found.folder}")
+
+    # --- the walk --------------------------------------------------------------------------------------
+
+    def go(self) -> dict[str, Any]:
+        """Steps, evaluations and checkpoints up to the end; the summary."""
+        with closing(Log(self.out / "metrics.jsonl", self.step, write=self.world.main)) as log:
+            self.log = log
+            if self.step == 0:
+                self.evaluate()
+            while self.step < self.config.steps and not self.out_of_time():
+                self.advance()
+            if self.saved < self.step:
+                self.save()
+            return self.summary()
+
+    def advance(self) -> None:
+        """Steps until the end of the run, or until the stream of batches has to begin anew."""
+        config, world = self.config, self.world
+        stream = self.batches.steps(
+            self.order,
+            self.step,
+            config.steps,
+            skip=self.skip,
+            rank=world.rank,
+            world=world.size,
+            micro=self.micro,
+        )
+        with closing(stream):
+            for micros in stream:
+                begun = time.perf_counter()
+                line = self.update(micros)
+                self.step += 1
+                line["seconds"] = time.perf_counter() - begun
+                line["tokens_per_s"] = line["step_tokens"] / line["seconds"]
+                line["memory_bytes"] = self.memory()
+                self.log.write(line)
+                self.tell(line)
+                last = self.step == config.steps or self.out_of_time()
+                if last or (config.eval_every and self.step % config.eval_every == 0):
+                    self.evaluate()
+                stop = self.stop_asked()
+                if last or stop or (config.save_every and self.step % config.save_every == 0):
+                    self.save()
+                if stop and not last:
+                    raise Stopped(stop, self.out / "checkpoints" / f"step-{self.step:06d}")
+                if last:
+                    return
+
+    def update(self, micros: list[Batch]) -> dict[str, Any]:
+        """One optimiser step; the loss is the mean over all labels of all ranks and micro-batches."""
+        config, world = self.config, self.world
+        names = self.packed.manifest.sources
+        counts = torch.tensor(
+            [sum(m.valid() for m in micros), sum(m.tokens for m in micros)], dtype=torch.float64
+        )
+        valid, real = world.total(counts.to(world.device)).tolist()
+        sums = torch.zeros(2, len(names), dtype=torch.float64, device=world.device)
+        # Dropout draws depend on step and rank, not on the past, so there is no generator to save.
+        torch.manual_seed(int(key64("dropout", config.seed, self.step, world.rank)) >> 1)
+        for number, host in enumerate(micros):
+            batch = host.to(world.device)
+            with world.quiet(self.called, last=number == len(micros) - 1), world.precision():
+                losses = self.called(
+                    batch.ids, batch.positions, sight(batch, config, flex=self.flex), batch.labels
+                )
+                # Ranks' gradients are averaged, hence their number; summed they make the global mean.
+                (losses.sum() * (self.scaler.scale * world.size / max(1.0, valid))).backward()
+            sums += by_source(losses, batch, len(names))
+        world.total(sums)
+        self.scaler.unscale(self.model.parameters())
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip or float("inf"))
+        rate = learning_rate(config, self.step, self.spent())
+        loss, count = sums.cpu().numpy()
+        line: dict[str, Any] = {
+            "step": self.step + 1,
+            "loss": float(loss.sum() / max(1.0, valid)),
+            "lr": rate,
+            "grad_norm": float(norm),
+            "tokens": self.tokens + int(real),
+            "step_tokens": int(real),
+            "labels": int(valid),
+            "sources": {name: float(loss[i] / count[i]) for i, name in enumerate(names) if count[i]},
+        }
+        if not math.isfinite(line["loss"]):
+            raise DivergedError(
+                f"the loss of step {self.step + 1} is {line['loss']}; lower lr (now {config.lr}), "
+                "raise warmup, or look at the rows of the step"
+            )
+        if self.scaler.accepts(line["grad_norm"]):
+            self.optimiser.step(rate)
+        self.optimiser.zero()
+        self.tokens += int(real)
+        return line
+
+    def evaluate(self) -> None:
+        """Writes a line on the held-out rows."""
+        begun = time.perf_counter()
+        figures = self.evaluation.run(self.called, self.micro)
+        if figures is None:
+            return
+        self.log.write({"step": self.step, "eval": figures, "seconds": time.perf_counter() - begun})
+        worst = ", ".join(f"{name} {of['loss']:.3f}" for name, of in figures["sources"].items())
+        self.say(f"step {self.step}: validation loss {figures['loss']:.4f} ({worst})")
+
+    # --- keeping and ending ----------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """A checkpoint of this step, the log before it."""
+        model = self.world.gathered(dict(self.model.named_parameters()))
+        optimiser = self.world.gathered(self.optimiser.state)
+        if self.world.main:
+            self.log.sync()
+            state = {
+                "step": self.step,
+                "tokens": self.tokens,
+                "fingerprint": self.packed.manifest.fingerprint,
+                "vocab_size": self.packed.manifest.vocab_size,
+                "config": self.config.model_dump(mode="json"),
+                "scaler": [self.scaler.scale, self.scaler.good],
+                "threads": torch.get_num_threads(),
+            }
+            checkpoint.save(self.out, state, model, optimiser)
+            checkpoint.prune(self.out, self.config)
+        self.world.meet()
+        self.saved = self.step
+
+    def restore(self, found: Checkpoint) -> None:
+        """Takes up a checkpoint's weights, optimiser and counts."""
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(self.world.placed(found.model[name], like=parameter))
+        for key, value in found.optimiser.items():
+            parameter = self.optimiser.parameters[key.rpartition("/")[0]]
+            self.optimiser.state[key] = self.world.placed(value, like=parameter)
+        self.scaler.scale, self.scaler.good = found.state["scaler"]
+        self.step, self.tokens = found.state["step"], found.state["tokens"]
+        self.saved = self.step
+        if found.state["threads"] != torch.get_num_threads() and self.world.device.type == "cpu":
+            self.say(
+                f"the checkpoint was made with {found.state['threads']} threads, this run has "
+                f"{torch.get_num_threads()}: equal but for rounding; set threads to be exact"
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """The run in one file, made from its metrics; the last thing that is written."""
+        steps, evals = self.log.steps(), self.log.evals()
+        final = [line["loss"] for line in steps[-10:]]
+        seconds = sum(line["seconds"] for line in self.log.lines)
+        result = {
+            "steps": self.step,
+            "train_loss_first": steps[0]["loss"],
+            "train_loss_final": sum(final) / len(final),  # of the last ten steps: one is noisy
+            "validation_loss": evals[-1]["eval"]["loss"] if evals else None,
+            "validation": evals[-1]["eval"] if evals else None,
+            "unigram_entropy": unigram_entropy(self.packed.split("train"), self.packed.manifest),
+            "tokens": self.tokens,
+            "epochs": self.order.position(self.step) / self.order.rows,
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "seconds": seconds,
+            "tokens_per_s": self.tokens / max(1e-9, sum(line["seconds"] for line in steps)),
+            "peak_memory_bytes": max(line["memory_bytes"] for line in steps),
+            "device": str(self.world.device),
+            "ranks": self.world.size,
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+            "fingerprint": self.packed.manifest.fingerprint,
+            "config": self.config.model_dump(mode="json"),
+        }
+        if self.world.main:
+            write_json(self.out / "summary.json", result)
+        return result
+
+    # --- small things ----------------------------------------------------------------------------------
+
+    def spent(self) -> float:
+        """Share of the time budget that training steps have used up, the same on every rank."""
+        if not self.config.minutes:
+            return 0.0
+        used = torch.tensor([sum(line["seconds"] for line in self.log.lines)], device=self.world.device)
+        return float(self.world.total(used)) / self.world.size / (60 * self.config.minutes)
+
+    def out_of_time(self) -> bool:
+        """Whether the time budget is used up."""
+        return self.spent() >= 1.0
+
+    def stop_asked(self) -> int:
+        """The signal that any rank has got, or 0."""
+        got = torch.tensor([self.signals[0] if self.signals else 0], device=self.world.device)
+        return int(self.world.most(got))
+
+    def memory(self) -> int:
+        """Peak bytes: of the GPU's allocator, else of this process."""
+        if self.world.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    def tell(self, line: dict[str, Any]) -> None:
+        """A line for people: the first steps, then every tenth."""
+        if line["step"] <= 3 or line["step"] % 10 == 0:
+            self.say(
+                f"step {line['step']}/{self.config.steps}: loss {line['loss']:.4f}  lr {line['lr']:.2e}  "
+                f"norm {line['grad_norm']:.2f}  {line['tokens_per_s']:,.0f} tokens/s"
+            )
+
+    def say(self, text: str) -> None:
+        """To standard error, once for all ranks."""
+        if self.world.main:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _finished(out: Path, config: Config, fingerprint: str) -> dict[str, Any] | None:
+    """The summary that is there, if it is this run's."""
+    try:
+        summary: dict[str, Any] = json.loads((out / "summary.json").read_bytes())
+        same = all(
+            summary["config"].get(key) == value
+            for key, value in config.model_dump(mode="json").items()
+            if key not in config.machine
+        )
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    if not same or summary.get("fingerprint") != fingerprint:
+        return None
+    print(f"nothing to do: {out / 'summary.json'} is this run's", file=sys.stderr)
+    return summary
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT, to be acted on between steps; the second one acts at once."""
+    got: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        del frame
+        got.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield got
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,219 @@
+"""The decoder: pre-norm blocks of attention and SwiGLU, in plain PyTorch.
+
+RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al. 2021) in the half-split layout of Llama, or
+ALiBi (Press et al. 2022), grouped-query attention (Ainslie et al. 2023), SwiGLU (Shazeer 2020), optional
+QK-norm and tied embeddings. Attention stays inside documents by `Batch.segment` and `Batch.reach`: a mask for
+scaled-dot-product attention, a block mask for FlexAttention on a GPU. Knows no data, no optimiser, no ranks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from trainer.batches import IGNORED, Batch
+from trainer.config import Config
+
+__all__ = ["Decoder", "Sight", "sight"]
+
+EPS = 1e-6
+VOCAB_MULTIPLE = 64  # rows of the embedding: matrix units like such sizes; the extra rows are never labels
+
+
+class Sight(NamedTuple):
+    """What attention may see: causal alone, a mask (bool or additive bias), or FlexAttention's block mask."""
+
+    mask: Tensor | None = None
+    blocks: Any = None
+    score: Callable[..., Tensor] | None = None
+
+
+def sight(batch: Batch, config: Config, *, flex: bool = False) -> Sight:
+    """The mask of a batch, made once for all layers.
+
+    Returns a mask bool (rows, 1, seq, seq), true where the query (third axis) sees the key (fourth); with
+    ALiBi an additive bias (rows, heads, seq, seq); nothing where a plain causal row is meant.
+    """
+    segment, reach, alibi = batch.segment, batch.reach, config.positions == "alibi"
+    if not config.document_masks and config.objective == "causal" and not alibi:
+        return Sight()
+    if flex:
+        return _flex_sight(batch, config)
+    place = torch.arange(segment.shape[1], device=segment.device)
+    seen = (segment[:, None, :, None] == segment[:, None, None, :]) & (place < reach[:, None, :, None])
+    if not alibi:
+        return Sight(seen)
+    distance = (place[:, None] - place).abs().float()
+    bias = -alibi_slopes(config.heads).to(segment.device)[:, None, None] * distance
+    return Sight(torch.where(seen, bias, -torch.inf))
+
+
+def _flex_sight(batch: Batch, config: Config) -> Sight:
+    from torch.nn.attention.flex_attention import create_block_mask  # noqa: PLC0415 - costs seconds; GPU only
+
+    segment, reach = batch.segment, batch.reach
+    rows, length = segment.shape
+
+    def seen(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        del h
+        return (segment[b, q] == segment[b, k]) & (k < reach[b, q])
+
+    blocks = create_block_mask(seen, rows, None, length, length, device=segment.device)
+    if config.positions != "alibi":
+        return Sight(blocks=blocks)
+    slopes = alibi_slopes(config.heads).to(segment.device)
+
+    def score(value: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        del b
+        return value - slopes[h] * (q - k).abs()
+
+    return Sight(blocks=blocks, score=score)
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """The penalty a token of distance, float32 (heads): 2^(-8 i / heads), i = 1 .. heads."""
+    return 2.0 ** (-8.0 / heads * torch.arange(1, heads + 1))
+
+
+class Norm(nn.Module):
+    """RMSNorm over the last axis."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), EPS)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions; x (rows, heads, seq, size), cos and sin (rows, 1, seq, size): halves are paired."""
+    low, high = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-high, low), dim=-1) * sin
+
+
+class Attention(nn.Module):
+    """Grouped-query attention."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.size = config.heads, config.kv_heads, config.width // config.heads
+        self.q = nn.Linear(config.width, config.heads * self.size, bias=False)
+        self.k = nn.Linear(config.width, config.kv_heads * self.size, bias=False)
+        self.v = nn.Linear(config.width, config.kv_heads * self.size, bias=False)
+        self.out = nn.Linear(config.heads * self.size, config.width, bias=False)
+        self.q_norm = Norm(self.size) if config.qk_norm else nn.Identity()
+        self.k_norm = Norm(self.size) if config.qk_norm else nn.Identity()
+
+    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor] | None, seen: Sight) -> Tensor:
+        rows, length, _ = x.shape
+        q = self.q_norm(self.q(x).view(rows, length, self.heads, self.size)).transpose(1, 2)
+        k = self.k_norm(self.k(x).view(rows, length, self.kv_heads, self.size)).transpose(1, 2)
+        v = self.v(x).view(rows, length, self.kv_heads, self.size).transpose(1, 2)
+        if turn is not None:
+            q, k = rotate(q, *turn), rotate(k, *turn)
+        grouped = self.kv_heads != self.heads
+        if seen.blocks is not None:
+            from torch.nn.attention.flex_attention import flex_attention  # noqa: PLC0415 - as above
+
+            y = flex_attention(q, k, v, score_mod=seen.score, block_mask=seen.blocks, enable_gqa=grouped)
+        else:
+            mask = seen.mask
+            if mask is not None and mask.is_floating_point():
+                mask = mask.to(q.dtype)
+            y = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped
+            )
+        return cast("Tensor", self.out(y.transpose(1, 2).reshape(rows, length, -1)))
+
+
+class Block(nn.Module):
+    """x + attention, then x + SwiGLU, each behind its norm."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.attention_norm = Norm(config.width)
+        self.attention = Attention(config)
+        self.mlp_norm = Norm(config.width)
+        self.gate = nn.Linear(config.width, config.hidden, bias=False)
+        self.up = nn.Linear(config.width, config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.width, bias=False)
+        self.dropout = config.dropout
+
+    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor] | None, seen: Sight) -> Tensor:
+        x = x + F.dropout(self.attention(self.attention_norm(x), turn, seen), self.dropout, self.training)
+        h = self.mlp_norm(x)
+        return x + F.dropout(self.down(F.silu(self.gate(h)) * self.up(h)), self.dropout, self.training)
+
+
+class Decoder(nn.Module):
+    """Token ids to logits."""
+
+    def __init__(self, config: Config, vocab_size: int) -> None:
+        super().__init__()
+        self.config, self.vocab_size = config, vocab_size
+        ids = vocab_size + (config.objective == "masked")  # one more input for the hidden token
+        self.embedding = nn.Embedding(-(-ids // VOCAB_MULTIPLE) * VOCAB_MULTIPLE, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = Norm(config.width)
+        self.head = nn.Linear(config.width, self.embedding.num_embeddings, bias=False)
+        if config.tied:
+            self.head.weight = self.embedding.weight
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draws the weights, in the order of their names, from one generator on the CPU.
+
+        Matrices: normal with deviation sqrt(2 / (5 width)) (Nguyen & Salazar 2019), those that end a residual
+        branch divided by sqrt(2 layers) (GPT-2). The head begins at zero, so that the first loss is ln V; a
+        tied one cannot, so the last norm begins small instead, which bounds the first logits.
+        """
+        random = torch.Generator().manual_seed(seed)
+        deviation = math.sqrt(0.4 / self.config.width)
+        for name, parameter in sorted(self.named_parameters()):
+            if parameter.ndim < 2:
+                parameter.fill_(1.0)
+                continue
+            last = name.endswith(("out.weight", "down.weight"))
+            scale = deviation / math.sqrt(2 * self.config.layers) if last else deviation
+            draw = torch.empty(parameter.shape).normal_(0.0, scale, generator=random)
+            parameter.copy_(draw)
+        if self.config.tied:
+            self.norm.weight.fill_(1.0 / math.sqrt(self.config.width))
+        else:
+            self.head.weight.zero_()
+
+    def forward(self, ids: Tensor, positions: Tensor, seen: Sight, labels: Tensor | None = None) -> Tensor:
+        """Logits (rows, seq, ids); with labels, losses in nats (rows, seq), zero where IGNORED, float32."""
+        x = self.embedding(ids)
+        if (
+            torch.is_autocast_enabled(x.device.type)
+            and torch.get_autocast_dtype(x.device.type) == torch.bfloat16
+        ):
+            x = x.bfloat16()  # the residual stream too: half the traffic, and bf16 has float32's range
+        turn = self._turn(positions, x.dtype) if self.config.positions == "rope" else None
+        for block in self.blocks:
+            if self.config.checkpoint_activations and self.training:
+                x = cast("Tensor", checkpoint(block, x, turn, seen, use_reentrant=False))
+            else:
+                x = block(x, turn, seen)
+        logits = cast("Tensor", self.head(self.norm(x)))
+        if labels is None:
+            return logits
+        flat = F.cross_entropy(
+            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="none"
+        )
+        return flat.view_as(labels)
+
+    def _turn(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        size = self.config.width // self.config.heads
+        power = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size
+        angle = positions[:, None, :, None].float() * self.config.rope_base**-power
+        angle = torch.cat((angle, angle), dim=-1)
+        return angle.cos().to(dtype), angle.sin().to(dtype)
