@@ -213,6 +213,7 @@ def entry(done: Walked, book: ledger.Ledger) -> dict[str, Any]:
         "tallies": ledger.tallies(done.parts or done.steps["route"]),
         "made": list(done.made),
         "identity": done.identity,
+        "parameters": done.stage.model_dump(mode="json"),
         "parts": [str(m.path.with_suffix("")) for m in done.parts],
         "steps": {step: [str(m.path.with_suffix("")) for m in ms] for step, ms in done.steps.items()},
     }
