@@ -129,8 +129,11 @@ def card(found: Mapping[str, Any]) -> str:
     if found["contamination"]:
         lines += ["", "## Benchmarks found in it", ""]
         lines += _table(
-            ("benchmark", "documents", "of them dropped", "items"),
-            [(r["benchmark"], r["documents"], r["dropped"], r["items"]) for r in found["contamination"]],
+            ("benchmark", "documents", "of them dropped", "items found"),
+            [
+                (r["benchmark"], r["documents"], r["dropped"], r["items_found"])
+                for r in found["contamination"]
+            ],
         )
     if found["packing"]:
         packing = found["packing"]
@@ -160,10 +163,6 @@ def croissant(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "version": "1.0.0",
         "datePublished": started,
-        "license": "https://choosealicense.com/no-permission/",
-        "url": "https://example.org/" + found["run"],
-        "citeAs": f"Gristmill run {found['run']}",
-        "creator": {"@type": "sc:Organization", "name": "unknown"},
         "distribution": [
             {
                 "@type": "cr:FileSet",

@@ -203,7 +203,8 @@ def _stages(tree: Any, words: list[str], lines: Lines, complaints: list[str]) ->
             )
             continue
         kind = stage_class(word)
-        filled: dict[str, Any] = {"seed": plain.get("seed") or 0, "sources": list(sources)}
+        seed = plain.get("seed")
+        filled: dict[str, Any] = {"seed": seed if isinstance(seed, int) else 0, "sources": list(sources)}
         if plain.get("max_drop") is not None:
             filled["max_drop"] = plain["max_drop"]
         for key, value in filled.items():

@@ -69,6 +69,17 @@ class Stored:
         path = self.marker(entry["steps"][last][0]).data
         return read_table(path) if path is not None else None
 
+    def artifact(self, word: str, name: str) -> Path | None:
+        """A file that a stage published (a tokenizer, a table), if it did."""
+        entry = self.entry(word)
+        steps: dict[str, list[str]] = entry["steps"] if entry is not None else {}
+        for stems in reversed(steps.values()):
+            for marker in (self.marker(stem) for stem in stems[:1]):
+                for file in map(str, marker.body.get("files", {})):
+                    if file.partition(".")[2] == name:
+                        return marker.path.parent / file
+        return None
+
     @cached_property
     def bounds(self) -> npt.NDArray[np.int64]:
         """Row at which each part begins, and the number of all rows."""

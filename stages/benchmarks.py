@@ -49,8 +49,8 @@ class Benchmark(BaseModel):
     passage: str | None = None
     """Field of a context that the question is about."""
 
-    id: str | None = None
-    """Field of the item's name; otherwise its number in the benchmark, from 0."""
+    id: str | None = "id"
+    """Field of the item's name; where a record has none, its number in the benchmark, from 0."""
 
 
 @dataclass(frozen=True)

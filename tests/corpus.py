@@ -74,13 +74,18 @@ def edited(draw: random.Random, text: str) -> str:
     return " ".join(parts)
 
 
+def long_ones(texts: list[str]) -> list[int]:
+    """Five documents long enough that a near copy is near: one word changed spoils up to five shingles."""
+    return [n for n in range(30, DOCUMENTS) if len(texts[n].split()) >= 120 and n not in {70, 71}][:5]
+
+
 def records(seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     """Source -> records `{id, text}`; ids tell what is planted."""
     draw = random.Random(seed)
     texts = [document(draw) for _ in range(DOCUMENTS)]
     rows = [{"id": f"plain-{n}", "text": text} for n, text in enumerate(texts)]
     rows += [{"id": f"copy-of-{n}", "text": texts[n]} for n in range(0, 30, 3)]
-    rows += [{"id": f"near-{n}", "text": edited(draw, texts[n])} for n in range(40, 60, 4)]
+    rows += [{"id": f"near-{n}", "text": edited(draw, texts[n])} for n in long_ones(texts)]
     rows.append({"id": "contaminated", "text": f"{texts[70]}\n\n{QUESTION.upper()}?\n\n{texts[71]}"})
     draw.shuffle(rows)
     third = len(rows) // 3
@@ -121,7 +126,7 @@ langid:
 dedup: {threshold: 0.75}
 decontaminate:
   benchmarks: [{name: riddles, paths: [riddles.jsonl], question: question, answer: answer}]
-mix: {temperature: 0.7}
+mix: {temperature: 0.7, tokens: 30000, max_epochs: 4}
 tokenize: {train: {kind: bpe, vocab_size: 600}}
 pack: {seq_len: 64, validation: 0.1}
 """

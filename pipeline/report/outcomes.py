@@ -68,10 +68,13 @@ def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
 
 
 def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
-    """A benchmark each: documents with evidence, regions, items found, and what became of the documents."""
-    column = table.table.column("contamination").combine_chunks()
+    """A benchmark each: its items, found and not checkable, and the documents and regions with evidence.
+
+    Items are counted by decontaminate (null if it published no table), documents in the documents table.
+    """
     if stored.entry("decontaminate") is None:
         return []
+    column = table.table.column("contamination").combine_chunks()
     row = pc.list_parent_indices(column)
     hits = column.flatten()
     found = pa.table(
@@ -79,20 +82,23 @@ def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
             "benchmark": hits.field("benchmark"),
             "item": hits.field("item"),
             "row": row,
-            "fate": table.table.column("fate").take(row),
+            "dropped": pc.equal(table.table.column("fate").take(row), "decontaminate"),
         }
     )
+    path = stored.artifact("decontaminate", "contamination.json")
+    items = {entry["benchmark"]: entry for entry in json.loads(path.read_bytes())} if path else {}
     rows = []
-    for name in sorted(pc.unique(found.column("benchmark")).to_pylist()):
+    for name in sorted({*items, *pc.unique(found.column("benchmark")).to_pylist()}):
         mine = found.filter(pc.equal(found.column("benchmark"), name))
-        dropped = mine.filter(pc.equal(mine.column("fate"), "decontaminate"))
         rows.append(
             {
                 "benchmark": name,
                 "documents": len(mine.column("row").unique()),
-                "dropped": len(dropped.column("row").unique()),
+                "dropped": len(mine.filter(mine.column("dropped")).column("row").unique()),
                 "regions": mine.num_rows,
-                "items": len(mine.column("item").unique()),
+                "items_found": len(mine.column("item").unique()),
+                "items": items.get(name, {}).get("items"),
+                "not_checkable": items.get(name, {}).get("not_checkable"),
             }
         )
     return rows

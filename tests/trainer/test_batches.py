@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ import torch
 from stages.packed import Packed
 from tests.trainer.conftest import small
 from tests.trainer.corpus import pack
-from trainer.batches import IGNORED, Batches
+from trainer.batches import IGNORED, Batch, Batches
 from trainer.order import Order
 
 
 def made(
-    packed: Packed, rows: list[int], epoch: int = 0, skip: frozenset[int] = frozenset(), **changes: object
-):
+    packed: Packed, rows: list[int], epoch: int = 0, skip: tuple[int, ...] = (), **changes: Any
+) -> Batch:
     """The batch of some rows."""
     batches = Batches(packed.split("train"), packed.manifest, small(**changes))
     return batches.make(np.array(rows), np.full(len(rows), epoch), frozenset(skip))
