@@ -63,8 +63,8 @@ def _senders(
     forms = np.flatnonzero(keys & np.uint64(3) == _FORM)
     order = forms[np.lexsort((places[nodes[forms]], keys[forms]))]
     sends[nodes[order[1:][keys[order[1:]] == keys[order[:-1]]]]] = False
-    _, places, counts = np.unique(names[sends], return_inverse=True, return_counts=True)
-    sends[np.flatnonzero(sends)[counts[places] == 1]] = False
+    _, inverse, counts = np.unique(names[sends], return_inverse=True, return_counts=True)
+    sends[np.flatnonzero(sends)[counts[inverse] == 1]] = False
     return sends
 
 

@@ -231,3 +231,50 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
         Decontaminate(benchmarks=own.benchmarks * 2)
     with pytest.raises(ValueError, match="short must not exceed n"):
         Decontaminate(benchmarks=own.benchmarks, n=5)
+
+
+def test_cut_takes_region_and_margin_and_leaves_a_document(tmp_path: Path) -> None:
+    """Words survive whole, pieces are paragraphs, short ones go; a clean document is returned unchanged."""
+    before, after = prose(1, 100), prose(2, 100)
+    own = stage(tmp_path, [{"question": QUESTION}], action="cut", window=20)
+    texts = [
+        f"{before} {QUESTION} {after}",
+        "short",
+        f"{prose(3, 20)} {QUESTION} {after}",
+        f"{QUESTION} {prose(4, 9)}",
+    ]
+    found = everywhere(own, pile(texts))
+    head, _, tail = found[0]["text"].partition("\n\n")
+    assert before.startswith(head)
+    assert after.endswith(tail)
+    assert 19 <= len(before) - len(head) < 30
+    assert 19 <= len(after) - len(tail) < 30
+    assert found[1]["text"] == "short"
+    assert found[2]["text"] in after
+    assert [found[n]["reason"] for n in range(4)] == [None, None, None, "contaminated"]
+    assert [own["bytes"] for own in found.values()] == [
+        len(own["text"] or "") or None for own in found.values()
+    ]
+    assert found[0]["contamination"][0]["start"] == len(before) + 1
+
+
+def test_after_a_cut_nothing_is_left_to_find(tmp_path: Path) -> None:
+    """Not even where two pieces, joined, would make the item again."""
+    words = prose(5, 24).split()
+    items = [{"question": QUESTION}, {"question": " ".join(words)}]
+    first, second = " ".join(words[:12]), " ".join(words[12:])
+    text = f"{prose(6, 60)} {first} {QUESTION} {second} {prose(7, 60)}"
+    own = stage(tmp_path, items, action="cut", window=0)
+    cut = everywhere(own, pile([text]))[0]["text"]
+    assert first not in cut
+    assert spans([cut], own) == [[]]
+    assert len(cut) > 500
+
+
+def test_a_document_with_too_many_regions_is_dropped(tmp_path: Path) -> None:
+    """Eleven by default; the margin is no reason to lose it earlier."""
+    pieces = [prose(n, 120) for n in range(12)]
+    for count, fate in ((10, None), (11, "contaminated")):
+        text = f" {QUESTION} ".join(pieces[: count + 1])
+        own = stage(tmp_path, [{"question": QUESTION}], action="cut")
+        assert everywhere(own, pile([text]))[0]["reason"] == fate
