@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from stages.base import Global, Out
+from stages.base import Global, Out, Share
 from stages.benchmarks import Benchmark, Index, index_of
 from stages.columns import TEXT, utf8
 from stages.cutting import JOINT, cut_away, joints_of
+from stages.evidence import covering, documents, items_of, regions
 from stages.kernels.comparison import exact_keys
 from stages.kernels.ngrams import LONGEST, Rules, scan, spans_of
 from stages.kernels.units import normalised, origins
@@ -73,7 +74,10 @@ class Decontaminate(Global):
     """
 
     min_distinct_words: int = Field(4, ge=1)
-    """A gram with fewer different words convicts nobody."""
+    """A gram with fewer different words, numbers not counted, convicts nobody."""
+
+    coverage: Share | None = None
+    """Null: any gram convicts. Else a gram convicts only where this share of its benchmark text is found."""
 
     max_items: int | None = Field(10, ge=1)
     """A gram in more different benchmark texts than this is their form, and convicts nobody; null: no limit."""
@@ -119,7 +123,7 @@ class Decontaminate(Global):
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """What decides the hits: not the action, nor how often a phrase may occur."""
         del turn
-        later = {"action", "max_document_frequency", "window", "min_piece", "max_regions"}
+        later = {"action", "coverage", "max_document_frequency", "window", "min_piece", "max_regions"}
         return {name: value for name, value in self.identity().items() if name not in later}
 
     def _index(self) -> Index:
@@ -138,17 +142,24 @@ class Decontaminate(Global):
         texts, changed = normalised(rows["text"])
         data, offsets = utf8(texts)
         hits = scan(data, offsets, index.table)
-        found, places = np.unique(hits[:, 0], return_inverse=True)
+        found, starts = np.unique(hits[:, 0], return_index=True)
         spans = np.zeros((len(hits), 2), np.int64)
         forms = np.zeros(len(hits), np.uint64)
-        for place, row in enumerate(found.tolist()):
-            own = np.flatnonzero(places == place)
+        stored = rows["text"]
+        for row, (start, stop) in zip(found.tolist(), pairwise([*starts.tolist(), len(hits)]), strict=True):
+            own = slice(start, stop)
+            text = stored[row].as_py()
             tokens = spans_of(data, int(offsets[row]), int(offsets[row + 1]))
             if row in changed:
-                back = origins(rows["text"][row].as_py())
+                back = origins(text)
                 tokens = np.stack([back[tokens[:, 0], 0], back[tokens[:, 1] - 1, 1]], 1)
             first, last = hits[own, 1], hits[own, 1] + hits[own, 2] - 1
-            spans[own] = np.stack([tokens[first, 0], tokens[last, 1]], 1)
+            spans[own] = [
+                index.edges(gram, text, start, end)
+                for gram, start, end in zip(
+                    hits[own, 3].tolist(), tokens[first, 0].tolist(), tokens[last, 1].tolist(), strict=True
+                )
+            ]
             forms[own] = exact_keys(data, offsets[row : row + 2])[0][0, 0]
         grams = index.table.grams[hits[:, 3]]
         return pa.table(
@@ -195,8 +206,12 @@ class Decontaminate(Global):
         columns = {name: hits[name].to_numpy(zero_copy_only=False) for name in hits.column_names}
         grams = np.searchsorted(index.table.grams, columns["gram"])
         evidence: list[tuple[Any, ...]] = []
-        for start, stop in _regions(columns):
-            if columns["weak"][start:stop].all():
+        convicts = ~columns["weak"]
+        for first, end in documents(columns):
+            if self.coverage is not None:
+                convicts[first:end] &= covering(columns, grams, first, end, index, self.coverage)
+        for start, stop in (region for own in documents(columns) for region in regions(columns, *own)):
+            if not convicts[start:stop].any():
                 continue
             last = columns["first"][start:stop] + columns["tokens"][start:stop]
             place = (columns["start"][start:stop].min(), columns["end"][start:stop].max())
@@ -210,7 +225,7 @@ class Decontaminate(Global):
                     *place,
                     length,
                 )
-                for item in _items(index, np.unique(grams[start:stop]))
+                for item in items_of(index, np.unique(grams[start:stop]))
             ]
         names = ("part", "row", "benchmark", "item", "start", "end", "tokens")
         kinds = (pa.uint32(), pa.uint32(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.int64())
@@ -296,30 +311,3 @@ class Decontaminate(Global):
             regions = {(start, end) for start, end in spans if any(start < at < end for at in joints)}
         tallies["characters_cut"] = tallies.get("characters_cut", 0) + whole - len(text)
         return text or None
-
-
-def _regions(hits: Mapping[str, npt.NDArray[Any]]) -> list[tuple[int, int]]:
-    """[first, last) hits of each region; hits sorted by part, row and first token."""
-    regions: list[tuple[int, int]] = []
-    start, reach = 0, 0
-    document = None
-    for k, own in enumerate(zip(hits["part"].tolist(), hits["row"].tolist(), strict=True)):
-        first = int(hits["first"][k])
-        if k and (own != document or first > reach):
-            regions.append((start, k))
-            start, reach = k, 0
-        document = own
-        reach = max(reach, first + int(hits["tokens"][k]))
-    if len(hits["row"]):
-        regions.append((start, len(hits["row"])))
-    return regions
-
-
-def _items(index: Index, grams: npt.NDArray[np.int64]) -> list[int]:
-    """Of each benchmark that holds some of the grams, the item that holds most; the earlier of equals."""
-    items = np.concatenate([index.items_of(gram) for gram in grams.tolist()])
-    found, counts = np.unique(items, return_counts=True)
-    best: dict[int, int] = {}
-    for k in np.argsort(-counts, kind="stable").tolist():
-        best.setdefault(int(index.benchmark[found[k]]), int(found[k]))
-    return [best[number] for number in sorted(best)]
