@@ -282,7 +282,7 @@ def _order(stages: Sequence[Stage], lines: Lines) -> list[str]:
             complaints.append(
                 f"{lines.at(word)}: {word} needs {missing}, which no stage before it makes{hint}"
             )
-        written |= set(stage.writes)
+        written |= set(stage.written)
         made |= set(stage.publishes)
     return complaints
 

@@ -9,6 +9,7 @@ places, and only under a known head are the lengths tried that it has.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numba as nb
@@ -121,8 +122,10 @@ def _grams_of(
     windows: U64,
     lengths: I64,
     owners: I64,
+    starts: I64,
     distinct: I64,
     tokens_of: I64,
+    ignored: U64,
 ) -> int:
     powers = _powers()
     longest = nb.int64(0)
@@ -151,9 +154,10 @@ def _grams_of(
             windows[found] = _window(prefixes, at, head, powers)
             lengths[found] = length
             owners[found] = text
+            starts[found] = at
             different = 0
             for k in range(at, at + length):
-                new = True
+                new = ignored[_slot(ignored, tokens[k])] == 0
                 for earlier in range(at, k):
                     if tokens[earlier] == tokens[k]:
                         new = False
@@ -162,6 +166,17 @@ def _grams_of(
             distinct[found] = different
             found += 1
     return found
+
+
+@cache
+def _numbers() -> U64:
+    """The hashes of the tokens "0" to "9999", as an open-addressed table: uint64[32768]."""
+    data = np.frombuffer(" ".join(map(str, range(10_000))).encode(), np.uint8)
+    tokens = np.empty(len(data) + 1, np.uint64)
+    count, _, _ = hashes(data, 0, len(data), characters(), tokens, np.empty(3 * len(data) + 8, np.uint8))
+    slots = np.zeros(1 << 15, np.uint64)
+    _file(tokens[:count], slots, np.empty(len(slots), np.int64))
+    return slots
 
 
 @dataclass(frozen=True)
@@ -173,7 +188,8 @@ class Grams:
         windows: uint64[found], of their heads.
         lengths: int64[found], tokens.
         owners: int64[found], the text of each.
-        distinct: int64[found], different tokens in it.
+        starts: int64[found], its first token there.
+        distinct: int64[found], different tokens in it; numbers do not count.
         tokens: int64[texts], tokens of each text.
     """
 
@@ -181,6 +197,7 @@ class Grams:
     windows: U64
     lengths: I64
     owners: I64
+    starts: I64
     distinct: I64
     tokens: I64
 
@@ -197,13 +214,20 @@ def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
     """
     room = int(offsets[-1] - offsets[0]) + 1
     grams, windows = np.empty(room, np.uint64), np.empty(room, np.uint64)
-    lengths, owners, distinct = (np.empty(room, np.int64) for _ in range(3))
+    lengths, owners, starts, distinct = (np.empty(room, np.int64) for _ in range(4))
     tokens = np.zeros(len(seams), np.int64)
     sizes = (rules.n, rules.short, rules.n_cjk, rules.short_cjk, rules.head)
-    found = _grams_of(
-        data, offsets, seams, characters(), *sizes, grams, windows, lengths, owners, distinct, tokens
+    columns = (grams, windows, lengths, owners, starts, distinct)
+    found = _grams_of(data, offsets, seams, characters(), *sizes, *columns, tokens, _numbers())
+    return Grams(
+        grams[:found],
+        windows[:found],
+        lengths[:found],
+        owners[:found],
+        starts[:found],
+        distinct[:found],
+        tokens,
     )
-    return Grams(grams[:found], windows[:found], lengths[:found], owners[:found], distinct[:found], tokens)
 
 
 @nb.njit(cache=True, nogil=True)

@@ -124,10 +124,10 @@ def _walk(texts: list[str], bounds: list[int], seed: int, folder: Path, found: d
         said: dict[bytes, Any] = {}
         given_rows = [part.living(()) for part in parts]
         for part, rows, out in zip(parts, given_rows, harness.outs(stage, parts, draw), strict=True):
-            assert set(out.columns) == set(stage.writes), word
+            assert set(out.columns) == set(stage.written), word
             assert set(out.reasons.to_pylist()) <= {None, *stage.reasons}, word
             assert all(isinstance(count, int) for count in out.tallies.values()), word
-            columns = [out.columns[name].cast(kind).to_pylist() for name, kind in stage.writes.items()]
+            columns = [out.columns[name].cast(kind).to_pylist() for name, kind in stage.written.items()]
             ids = rows.column("doc_id").to_pylist()
             said |= dict(zip(ids, zip(*columns, out.reasons.to_pylist(), strict=True), strict=True))
             part.take(stage, out)
