@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stages.base import StageError
 from stages.columns import TEXT, utf8
 from stages.kernels.characters import WORD, classes
-from stages.kernels.ngrams import Grams, Rules, Table, grams_of, table_of
+from stages.kernels.ngrams import Grams, Rules, Table, distinct, grams_of, table_of
 
 
 class Benchmark(BaseModel):
@@ -45,7 +45,10 @@ class Benchmark(BaseModel):
     """Field of the question; dots lead into nested objects, lists are joined by spaces."""
 
     answer: str | None = None
-    """Field of the answer, matched alone and joined to the question."""
+    """Field of the answer, matched alone and joined to the question.
+
+    `choices[gold]` is the choice that the field `gold` numbers from 0 or names by a letter from A.
+    """
 
     passage: str | None = None
     """Field of a context that the question is about."""
@@ -127,9 +130,14 @@ def _value(record: dict[str, Any], field: str | None) -> str:
     """The text of a field; empty where there is none."""
     if field is None:
         return ""
+    field, _, chosen = field.removesuffix("]").partition("[")
     found: Any = record
     for step in field.split("."):
         found = found.get(step) if isinstance(found, dict) else None
+    if isinstance(found, list) and chosen:
+        number = _value(record, chosen)
+        place = int(number) if number.isdecimal() else "ABCDEFGHIJ".find(number) if number else -1
+        return str(found[place]) if 0 <= place < len(found) else ""
     if isinstance(found, list):
         return " ".join(str(value) for value in found)
     return "" if found is None else str(found)
@@ -218,8 +226,8 @@ def _index(
     seams = np.array([seam for _, seam in texts.items_of], np.int64)
     grams = grams_of(data, offsets, seams, rules)
     table = table_of(grams, rules.head)
-    places = np.searchsorted(table.grams, grams.grams)
-    pairs = np.unique(places << 32 | grams.owners)
+    places = table.find(grams.grams)
+    pairs = distinct(places << 32 | grams.owners)
     of_gram, of_text = pairs >> 32, pairs & 0xFFFFFFFF
     weak = np.zeros(len(table.grams), np.bool_)
     weak[places[grams.distinct < min_distinct]] = True
