@@ -17,8 +17,8 @@ __all__ = ["Bound", "clean_bounds", "clean_of", "meaning"]
 
 
 def clean_of(parameters: dict[str, Any]) -> Clean:
-    """The stage clean as a run's identity recorded it."""
-    return Clean.model_validate({k: v for k, v in parameters.items() if k in Clean.model_fields})
+    """The stage clean as a run recorded it."""
+    return Clean.model_validate(parameters)
 
 
 def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, dict[str, Bound]]:
@@ -26,7 +26,7 @@ def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, di
     entry = stored.entry("clean")
     if entry is None:
         return {}
-    stage = clean_of(entry["identity"]["parameters"])
+    stage = clean_of(entry["parameters"])
     return {
         name: effective(stage.presets, stage.thresholds, PROFILES.get(name, ANY))
         for name in sorted({profile for profile in profiles if profile is not None})

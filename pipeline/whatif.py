@@ -130,7 +130,7 @@ def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:
     entry = stored.entry(word)
     if word != "clean" or entry is None:
         return False
-    earlier = clean_of(entry["identity"]["parameters"])
+    earlier = clean_of(entry["parameters"])
     stages = [stage for recipe in changed for stage in recipe.stages if isinstance(stage, Clean)]
     return all(_writes(stage) == _writes(earlier) for stage in stages)
 
