@@ -8,11 +8,8 @@ earlier one of its benchmark is indexed once.
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from backports import zstd
 from pydantic import BaseModel, ConfigDict, Field
 
 from stages.base import StageError
 from stages.columns import TEXT, utf8
+from stages.formats.benchmark import records
 from stages.kernels.characters import WORD, classes
 from stages.kernels.ngrams import Grams, Rules, Table, distinct, grams_of, table_of
 
@@ -39,7 +36,7 @@ class Benchmark(BaseModel):
     """How evidence and report call it."""
 
     paths: tuple[str, ...] = Field(min_length=1)
-    """JSON Lines files (.gz and .zst too), globs allowed."""
+    """Files of records: JSON Lines, a JSON array, CSV, TSV, Parquet, Arrow, compressed or not; globs allowed."""
 
     question: str | None = "question"
     """Field of the question; dots lead into nested objects, lists are joined by spaces."""
@@ -113,19 +110,6 @@ class Index:
         return start - max(before, default=0), end + max(after, default=0)
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = gzip.decompress(content)
-    elif path.suffix == ".zst":
-        content = zstd.decompress(content)
-    for number, line in enumerate(io.BytesIO(content), 1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise StageError(f"{path}, line {number}: not a JSON object ({error})") from error
-
-
 def _value(record: dict[str, Any], field: str | None) -> str:
     """The text of a field; empty where there is none."""
     if field is None:
@@ -162,9 +146,9 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
     names: list[str] = []
     seen: set[tuple[str, ...]] = set()
     known: dict[str, None] = {}
-    records = 0
+    count = 0
     for path in paths:
-        for record in _records(path):
+        for record in records(path):
             values = [
                 _value(record, field) for field in (benchmark.question, benchmark.answer, benchmark.passage)
             ]
@@ -173,8 +157,8 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
             if parts not in seen:
                 seen.add(parts)
                 texts.add(first + len(names), *parts)
-                names.append(_value(record, benchmark.id) or str(records))
-            records += 1
+                names.append(_value(record, benchmark.id) or str(count))
+            count += 1
     if not seen - {("", "", "")}:
         fields = [field for field in (benchmark.question, benchmark.answer, benchmark.passage) if field]
         raise StageError(
@@ -182,7 +166,7 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
             f"records have {', '.join(known) or 'no fields at all'}; name the right ones under question:, "
             "answer: or passage:"
         )
-    return names, records - len(names)
+    return names, count - len(names)
 
 
 def _beyond(
@@ -272,7 +256,8 @@ def index_of(
         max_texts: grams in more different texts than this are weak; None: never.
 
     Raises:
-        StageError: a file is not JSON Lines, or a benchmark has none of the fields.
+        StageError: a benchmark has none of the fields.
+        BenchmarkFileError: a file is broken.
     """
     stamped = tuple(
         tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths) for paths in files
