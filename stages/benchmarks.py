@@ -8,11 +8,8 @@ earlier one of its benchmark is indexed once.
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,13 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from backports import zstd
 from pydantic import BaseModel, ConfigDict, Field
 
 from stages.base import StageError
 from stages.columns import TEXT, utf8
+from stages.formats.benchmark import records
 from stages.kernels.characters import WORD, classes
-from stages.kernels.ngrams import Grams, Rules, Table, grams_of, table_of
+from stages.kernels.ngrams import Grams, Rules, Table, distinct, grams_of, table_of
 
 
 class Benchmark(BaseModel):
@@ -39,13 +36,16 @@ class Benchmark(BaseModel):
     """How evidence and report call it."""
 
     paths: tuple[str, ...] = Field(min_length=1)
-    """JSON Lines files (.gz and .zst too), globs allowed."""
+    """Files of records: JSON Lines, a JSON array, CSV, TSV, Parquet, Arrow, compressed or not; globs allowed."""
 
     question: str | None = "question"
     """Field of the question; dots lead into nested objects, lists are joined by spaces."""
 
     answer: str | None = None
-    """Field of the answer, matched alone and joined to the question."""
+    """Field of the answer, matched alone and joined to the question.
+
+    `choices[gold]` is the choice that the field `gold` numbers from 0 or names by a letter from A.
+    """
 
     passage: str | None = None
     """Field of a context that the question is about."""
@@ -110,26 +110,18 @@ class Index:
         return start - max(before, default=0), end + max(after, default=0)
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = gzip.decompress(content)
-    elif path.suffix == ".zst":
-        content = zstd.decompress(content)
-    for number, line in enumerate(io.BytesIO(content), 1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise StageError(f"{path}, line {number}: not a JSON object ({error})") from error
-
-
 def _value(record: dict[str, Any], field: str | None) -> str:
     """The text of a field; empty where there is none."""
     if field is None:
         return ""
+    field, _, chosen = field.removesuffix("]").partition("[")
     found: Any = record
     for step in field.split("."):
         found = found.get(step) if isinstance(found, dict) else None
+    if isinstance(found, list) and chosen:
+        number = _value(record, chosen)
+        place = int(number) if number.isdecimal() else "ABCDEFGHIJ".find(number) if number else -1
+        return str(found[place]) if 0 <= place < len(found) else ""
     if isinstance(found, list):
         return " ".join(str(value) for value in found)
     return "" if found is None else str(found)
@@ -154,9 +146,9 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
     names: list[str] = []
     seen: set[tuple[str, ...]] = set()
     known: dict[str, None] = {}
-    records = 0
+    count = 0
     for path in paths:
-        for record in _records(path):
+        for record in records(path):
             values = [
                 _value(record, field) for field in (benchmark.question, benchmark.answer, benchmark.passage)
             ]
@@ -165,8 +157,8 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
             if parts not in seen:
                 seen.add(parts)
                 texts.add(first + len(names), *parts)
-                names.append(_value(record, benchmark.id) or str(records))
-            records += 1
+                names.append(_value(record, benchmark.id) or str(count))
+            count += 1
     if not seen - {("", "", "")}:
         fields = [field for field in (benchmark.question, benchmark.answer, benchmark.passage) if field]
         raise StageError(
@@ -174,7 +166,7 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
             f"records have {', '.join(known) or 'no fields at all'}; name the right ones under question:, "
             "answer: or passage:"
         )
-    return names, records - len(names)
+    return names, count - len(names)
 
 
 def _beyond(
@@ -218,8 +210,8 @@ def _index(
     seams = np.array([seam for _, seam in texts.items_of], np.int64)
     grams = grams_of(data, offsets, seams, rules)
     table = table_of(grams, rules.head)
-    places = np.searchsorted(table.grams, grams.grams)
-    pairs = np.unique(places << 32 | grams.owners)
+    places = table.find(grams.grams)
+    pairs = distinct(places << 32 | grams.owners)
     of_gram, of_text = pairs >> 32, pairs & 0xFFFFFFFF
     weak = np.zeros(len(table.grams), np.bool_)
     weak[places[grams.distinct < min_distinct]] = True
@@ -264,7 +256,8 @@ def index_of(
         max_texts: grams in more different texts than this are weak; None: never.
 
     Raises:
-        StageError: a file is not JSON Lines, or a benchmark has none of the fields.
+        StageError: a benchmark has none of the fields.
+        BenchmarkFileError: a file is broken.
     """
     stamped = tuple(
         tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths) for paths in files

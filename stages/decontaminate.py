@@ -204,7 +204,7 @@ class Decontaminate(Global):
         order = [("part", "ascending"), ("row", "ascending"), ("first", "ascending"), ("tokens", "ascending")]
         hits = rulings.sort_by(order)
         columns = {name: hits[name].to_numpy(zero_copy_only=False) for name in hits.column_names}
-        grams = np.searchsorted(index.table.grams, columns["gram"])
+        grams = index.table.find(columns["gram"])
         evidence: list[tuple[Any, ...]] = []
         convicts = ~columns["weak"]
         for first, end in documents(columns):

@@ -135,6 +135,15 @@ def test_fields_may_be_nested_and_lists(tmp_path: Path) -> None:
     assert spans([f"{prose(1)} {QUESTION}"], own) == [[("17", QUESTION)]]
 
 
+@pytest.mark.parametrize("gold", [1, "1", "B"])
+def test_the_right_choice_can_be_the_answer(tmp_path: Path, gold: object) -> None:
+    """By number from 0 or by letter: question and right choice in a row are one region."""
+    items = [{"question": QUESTION, "choices": ["eleven kettles", "nine kettles"], "gold": gold}]
+    own = stage(tmp_path, items, spec={"answer": "choices[gold]"})
+    texts = [f"{prose(1)} {QUESTION} {choice} {prose(2)}" for choice in ("eleven kettles", "nine kettles")]
+    assert spans(texts, own) == [[("0", QUESTION)], [("0", f"{QUESTION} nine kettles")]]
+
+
 def test_a_common_phrase_convicts_nobody(tmp_path: Path) -> None:
     """In eleven documents it is a phrase, in ten it is not; with null there is no limit."""
     for count, limit, convicted in ((11, 10, 0), (10, 10, 10), (11, None, 11)):
