@@ -60,7 +60,11 @@ def test_an_unknown_parameter_is_named_with_line_and_nearest(path: Path) -> None
 def test_all_complaints_come_at_once(path: Path) -> None:
     """Three mistakes, three complaints."""
     edit(path, "seq_len: 64", "seq_len: many")
-    edit(path, "{temperature: 0.7, tokens: 30000, max_epochs: 4}", "{temprature: 0.7, tokens: 30000, max_epochs: 4}")
+    edit(
+        path,
+        "{temperature: 0.7, tokens: 30000, max_epochs: 4}",
+        "{temprature: 0.7, tokens: 30000, max_epochs: 4}",
+    )
     edit(path, "seed: 3", "seed: three")
     said = complaints(path)
     assert len(said) == 3
@@ -92,14 +96,22 @@ def test_a_missing_benchmark_is_named(path: Path) -> None:
 
 def test_a_mixture_that_no_file_can_fill_is_refused(path: Path) -> None:
     """A budget beyond what the files can hold is seen before anything runs."""
-    said = complaints(edit(path, "{temperature: 0.7, tokens: 30000, max_epochs: 4}", "{temperature: 0.7, tokens: 900000000000, max_epochs: 4}"))
+    said = complaints(
+        edit(
+            path,
+            "{temperature: 0.7, tokens: 30000, max_epochs: 4}",
+            "{temperature: 0.7, tokens: 900000000000, max_epochs: 4}",
+        )
+    )
     assert len(said) == 1
     assert said[0].startswith(f"{path}:15: ")
 
 
 def test_a_weight_for_an_unknown_source_is_refused(path: Path) -> None:
     """The nearest source is proposed."""
-    said = complaints(edit(path, "{temperature: 0.7, tokens: 30000, max_epochs: 4}", "{weights: {bokos: 0.5, web: 0.5}}"))
+    said = complaints(
+        edit(path, "{temperature: 0.7, tokens: 30000, max_epochs: 4}", "{weights: {bokos: 0.5, web: 0.5}}")
+    )
     assert any("bokos" in line and "books" in line for line in said)
 
 
