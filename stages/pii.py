@@ -24,7 +24,6 @@ from stages.columns import from_utf8, utf8
 from stages.kernels.candidates import candidates
 from stages.repair import replaced
 
-KINDS: Final = ("email", "ip", "cn_id", "card", "phone")
 TOKENS: Final = {"email": "<EMAIL>", "ip": "<IP>", "cn_id": "<ID>", "card": "<CARD>", "phone": "<PHONE>"}
 
 _ATOM: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+/=?^_`{|}~-")

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from stages.profiles import Bound, Profile
 
-__all__ = ["LINE_RULES", "MEASURES", "RULES", "Rule", "effective", "first_reasons"]
+__all__ = ["IDENTIFIERS", "LINE_RULES", "MEASURES", "RULES", "Rule", "effective", "first_reasons"]
 
 MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "chars": (pa.int64(), "characters (code points)"),
@@ -58,6 +58,7 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "javascript_lines": (pa.int64(), "lines that C4 removes because they mention javascript"),
     "curly_brace": (pa.int64(), "lines with { among those that C4 leaves"),
     "policy_lines": (pa.int64(), "lines that C4 removes because they mention terms, privacy or cookies"),
+    "badwords": (pa.int64(), "occurrences of words of the block lists"),
     "min_sentences": (pa.int64(), "sentences in the lines that C4 leaves"),
     "line_punct_ratio": (pa.float64(), "lines that end with terminal punctuation / lines"),
     "short_line_ratio": (pa.float64(), "lines of at most 30 characters / lines"),
@@ -132,6 +133,7 @@ RULES: Final = (
     Rule("gopher_rep.dup_10_gram", "gopher", Bound(max=0.1)),
     Rule("c4.lorem_ipsum", "c4", Bound(max=0)),
     Rule("c4.curly_brace", "c4", Bound(max=0)),
+    Rule("c4.badwords", "block", Bound(max=0)),
     Rule("c4.min_sentences", "c4", Bound(min=3)),
     Rule("fineweb.line_punct_ratio", "fineweb", Bound(min=0.12)),
     Rule("fineweb.short_line_ratio", "fineweb", Bound(max=0.67)),
@@ -139,6 +141,9 @@ RULES: Final = (
     Rule("fineweb.newline_ratio", "fineweb", Bound(max=0.3)),
     Rule("rw.word_removal_ratio", "refinedweb", Bound(max=0.05)),
 )
+
+IDENTIFIERS: Final = ("email", "ip", "cn_id", "card", "phone")
+"""Kinds of personal identifiers, in the order in which they are looked for (RULES 8)."""
 
 LINE_RULES: Final[Mapping[str, Bound]] = {
     "c4.max_word_length_lines": Bound(max=1000),

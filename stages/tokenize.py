@@ -1,15 +1,15 @@
-"""tokenize: text becomes the ids of a Hugging Face `tokenizer.json`, one that is given or one trained here.
+"""tokenize: text becomes the ids of a Hugging Face `tokenizer.json`, given, extended or trained here.
 
 Training takes a sample by hash of the living documents (as often as the mixture repeats them), in the order of
 their hashes, so that the same corpus gives the same file however it is cut. How each kind is trained is in
-`training.py`. Ids are those of the `tokenizers` library; a text that spells a special token is plain text
+`training.py`, how one is extended in `extension.py`. Ids are those of the `tokenizers` library; a text that spells a special token is plain text
 (RULES §14.1). The end of a text is not among the ids: `pack` adds it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
@@ -21,11 +21,11 @@ from pydantic import Field, model_validator
 from stages import vocabulary
 from stages.base import Global, Out, Share, StageError
 from stages.columns import ids, no_reasons, utf8, whole
+from stages.encoding import Encoder
+from stages.extension import Extension, extend
 from stages.kernels.hashing import hash64
 from stages.training import Training, train
 
-BATCH_BYTES: Final = 4 << 20
-"""Text that is encoded at once: the library keeps some 50 bytes for every byte of it."""
 BINS: Final = 4096
 """Hashes are counted by their upper 12 bits; the sample is a number of whole bins."""
 
@@ -52,6 +52,8 @@ class Tokenize(Global):
     """Path of a `tokenizer.json`; if not set, one is trained."""
     train: Training | None = None
     """What to train; byte-level BPE of 32,000 ids if nothing is said."""
+    extend: Extension | None = None
+    """What to add to the tokenizer of `file`, for scripts that it spells in bytes."""
     eos: str | None = None
     """The token that ends a text, for `pack`; if not set, the first common one that the tokenizer has."""
     max_tokens: Annotated[int, Field(gt=0)] | None = None
@@ -63,16 +65,18 @@ class Tokenize(Global):
     def _one_of_two(self) -> Self:
         if self.file is not None and self.train is not None:
             raise ValueError("`file` gives a tokenizer and `train` asks for a new one; keep one of them")
+        if self.extend is not None and self.file is None:
+            raise ValueError("`extend` adds to a given tokenizer; name it: `file: tokenizer.json`")
         return self
 
     @property
-    def _training(self) -> Training:
-        return self.train or Training()
+    def _learning(self) -> Training | Extension:
+        return self.extend or self.train or Training()
 
     @property
     def rounds(self) -> int:
-        """None with a file; with training, one to size the sample and one to collect it."""
-        return 2 if self.file is None else 0
+        """None with a file as it is; to learn, one to size the sample and one to collect it."""
+        return 2 if self.file is None or self.extend is not None else 0
 
     def files(self) -> Mapping[str, Sequence[str]]:
         """The tokenizer, if one is given."""
@@ -80,7 +84,7 @@ class Tokenize(Global):
 
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """The seed decides the bins, the size of the sample how many are taken."""
-        sample = self._training.sample_bytes if turn else None
+        sample = self._learning.sample_bytes if turn else None
         return {"seed": self.seed, "sample_bytes": sample}
 
     def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
@@ -109,15 +113,19 @@ class Tokenize(Global):
         if turn == 0:
             sizes = np.zeros(BINS, np.int64)
             np.add.at(sizes, rulings["bin"].to_numpy(), rulings["bytes"].to_numpy())
-            fitting = int(np.searchsorted(np.cumsum(sizes), self._training.sample_bytes, side="right"))
+            fitting = int(np.searchsorted(np.cumsum(sizes), self._learning.sample_bytes, side="right"))
             first = int(np.flatnonzero(sizes)[0]) + 1 if sizes.any() else 0
             return pa.table({"bins": [max(fitting, first)], "bytes": [int(sizes.sum())]})
         sample = rulings.sort_by([("hash", "ascending"), ("doc_id", "ascending")])
         if not len(sample):
             raise StageError(
-                "tokenize: no documents are left to train on; look at the report for what dropped them"
+                "tokenize: no documents are left to learn from; look at the report for what dropped them"
             )
-        content = train(self._training, self.eos or vocabulary.EOS, _texts(sample))
+        learning = self._learning
+        if isinstance(learning, Extension):
+            content = extend(self._given(), learning, _texts(sample))
+        else:
+            content = train(learning, self.eos or vocabulary.EOS, _texts(sample))
         counts = {"documents": [len(sample)], "bytes": [pc.sum(pc.binary_length(sample["text"])).as_py()]}
         return pa.table({vocabulary.FILE: pa.array([content], pa.large_binary()), **counts})
 
@@ -129,26 +137,27 @@ class Tokenize(Global):
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """Ids and their number; documents of more than `max_tokens` are dropped."""
-        tokenizer = vocabulary.encoder(self._content(ruling))
-        found, counts = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
-        for texts in _batches(rows["text"]):
-            encoded = [
-                encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            ]
-            counts.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-            found.append(np.fromiter(chain.from_iterable(encoded), np.uint32, int(counts[-1].sum())))
-        tokens, count = np.concatenate(found), np.concatenate(counts)
+        engine = Encoder.of(self._content(ruling))
+        before = engine.mismatches
+        tokens, count = engine.encode(whole(rows["text"]).cast(pa.large_string()))
         lists = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(count)]), pa.array(tokens))
         reasons = no_reasons(len(rows))
         if self.max_tokens is not None:
             reasons = pc.if_else(pa.array(count > self.max_tokens), pa.scalar("too_many_tokens"), reasons)
-        return Out({"tokens": lists, "token_count": pa.array(count)}, reasons, _fertility(rows, count))
+        tallies = _fertility(rows, {"tokens": count}) | {"engine_mismatches": engine.mismatches - before}
+        if self.extend is not None:
+            _, earlier = Encoder.of(self._given()).encode(whole(rows["text"]).cast(pa.large_string()))
+            tallies |= _fertility(rows, {"tokens_before": earlier})
+        return Out({"tokens": lists, "token_count": pa.array(count)}, reasons, tallies)
+
+    def _given(self) -> bytes:
+        return self.paths("file")[0].read_bytes()
 
     def _content(self, ruling: pa.Table | None) -> bytes:
-        if ruling is not None:
-            trained: bytes = ruling[vocabulary.FILE][0].as_py()
-            return trained
-        return self.paths("file")[0].read_bytes()
+        if ruling is None:
+            return self._given()
+        learned: bytes = ruling[vocabulary.FILE][0].as_py()
+        return learned
 
 
 def _repeats(rows: pa.Table) -> npt.NDArray[np.int64]:
@@ -162,24 +171,10 @@ def _texts(sample: pa.Table) -> Iterator[str]:
         yield from repeat(text.as_py(), times.as_py())
 
 
-def _batches(column: pa.ChunkedArray) -> Iterator[list[str]]:
-    """The texts, in order, in batches of about `BATCH_BYTES`."""
-    text = whole(column)
-    begins = utf8(text)[1]
-    first = 0
-    while first < len(text):
-        beyond = int(np.searchsorted(begins, begins[first] + BATCH_BYTES, side="right")) - 1
-        last = max(beyond, first + 1)
-        yield pc.fill_null(text.slice(first, last - first), "").to_pylist()
-        first = last
-
-
-def _fertility(rows: pa.Table, count: npt.NDArray[np.int64]) -> dict[str, int]:
+def _fertility(rows: pa.Table, counts: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, int]:
     """Tokens, characters and bytes, of all and by language: what a language costs in tokens."""
     text = pc.fill_null(whole(rows["text"]), "")
-    measured = pa.table(
-        {"tokens": count, "characters": pc.utf8_length(text), "bytes": pc.binary_length(text)}
-    )
+    measured = pa.table({**counts, "characters": pc.utf8_length(text), "bytes": pc.binary_length(text)})
     sums = {name: pc.sum(measured[name]).as_py() or 0 for name in measured.column_names}
     if "lang" in rows.column_names:
         by = measured.append_column("lang", pc.fill_null(rows["lang"].cast(pa.string()), "null"))

@@ -48,30 +48,29 @@ def load(content: bytes) -> Any:
 def encoder(content: bytes) -> Any:
     """The same for a corpus: it neither cuts nor pads, and special tokens in a text are plain text.
 
-    That is more than `encode_special_tokens` does: models that look whole words or pieces up would still find
-    a special token that is among them, so there it goes by a name that no text has. Ids stay as they are.
+    Special tokens go by names that no text has. That is more than `encode_special_tokens` does: models that
+    look whole words or pieces up would still find a special token that is among them. Ids stay as they are.
     """
-    tokenizer = load(content)
-    raw = json.loads(tokenizer.to_str())
-    raw |= {"truncation": None, "padding": None}
+    raw = json.loads(load(content).to_str())
+    raw |= {"truncation": None, "padding": None, "post_processor": None}
+    model = raw["model"]
     special = {token["content"]: token["id"] for token in raw["added_tokens"] if token["special"]}
-    special.pop(raw["model"].get("unk_token"), None)
-    if raw["model"]["type"] != "BPE":
-        raw["added_tokens"] = [token for token in raw["added_tokens"] if token["content"] not in special]
-        vocab = raw["model"]["vocab"]
-        if isinstance(vocab, dict):
-            raw["model"]["vocab"] = {
-                _hidden(at) if token in special else token: at for token, at in vocab.items()
-            }
-        else:
-            unknown = raw["model"].get("unk_id")
-            raw["model"]["vocab"] = [
-                [_hidden(at) if token in special and at != unknown else token, score]
-                for at, (token, score) in enumerate(vocab)
-            ]
-    tokenizer = Tokenizer.from_str(json.dumps(raw))
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+    special.pop(model.get("unk_token"), None)
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {
+            _hidden(at) if token in special else token: at for token, at in model["vocab"].items()
+        }
+    else:
+        unknown = model.get("unk_id")
+        special = {token: at for token, at in special.items() if at != unknown}
+        model["vocab"] = [
+            [_hidden(at) if token in special else token, score]
+            for at, (token, score) in enumerate(model["vocab"])
+        ]
+    for token in raw["added_tokens"]:
+        if token["content"] in special:
+            token["content"] = _hidden(token["id"])
+    return Tokenizer.from_str(json.dumps(raw))
 
 
 def _hidden(at: int) -> str:

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests import results
 from tests.command import HOME, gristmill
 
@@ -38,17 +40,18 @@ class Whisper(Local):
 '''
 
 
-def test_one_file_and_one_key_make_a_stage(tmp_path: Path) -> None:
+def test_one_file_and_one_key_make_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The recipe's word is imported; plan, funnel, documents, schema and errors know the stage by itself."""
     house = tmp_path / "house"
     for room in ("pipeline", "stages", "trainer"):
         shutil.copytree(HOME / room, house / room, ignore=shutil.ignore_patterns("__pycache__"))
     (house / "stages" / "whisper.py").write_text(TOY)
+    monkeypatch.chdir(house)
     texts = ["Quiet words. " * 5, "Loud! Louder! Loudest! " * 5]
     lines = [json.dumps({"id": str(n), "text": text}) for n, text in enumerate(texts)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("load: {sources: [{name: a, paths: [a.jsonl]}]}\nclean:\nwhisper: {most: 2}\n")
+    recipe.write_text("load: {sources: [{name: a, paths: [a.jsonl]}]}\nwhisper: {most: 2}\n")
     gristmill("run", recipe, "--executor", "local:1", PYTHONPATH=str(house))
     fates = {row["orig_id"]: (row["fate"], row["reason"]) for row in results.documents(tmp_path / "work")}
     assert fates == {"0": ("kept", None), "1": ("whisper", "loud")}

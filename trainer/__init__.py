@@ -11,8 +11,16 @@ Read it in the order in which a run goes through it:
     world        devices, number types, torchrun ranks
     checkpoint   safetensors + JSON, atomic, digested; what may and may not be resumed
     metrics      metrics.jsonl, unigram entropy, the summary
+    trace        the documents of a step and their losses
+    guard        steps that would do harm: noticed, skipped, remembered
     evaluate     loss, perplexity and bits per byte by source
+    ending       finished before, asked to stop, or doing harm
     loop         the training run, top to bottom
+    planner      parameters, operations, memory and warnings before a run
+    compare      which of two corpora trains the better model
+    generate     text from a checkpoint
+    export       a checkpoint for Hugging Face transformers
+    verbs        what each verb of the command line does
 
 The pipeline starts this package as a process and never imports it. It imports torch, numpy, safetensors,
 pydantic, tokenizers and `stages.packed`, nothing else of the project. Nothing here loads a pickle.

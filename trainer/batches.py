@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stages.packed import Manifest, Split
     from trainer.config import Config
 
-__all__ = ["IGNORED", "Batch", "Batches"]
+__all__ = ["IGNORED", "Batch", "Batches", "Ints"]
 
 IGNORED = -100
 """The label of places that are not predicted, as torch's cross entropy has it."""

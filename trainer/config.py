@@ -110,6 +110,11 @@ class Config(BaseModel):
     clip: Annotated[float, Field(ge=0.0)] = 1.0
     """Largest norm of the gradient; 0: unclipped."""
 
+    guard: Literal["off", "skip", "rollback"] = "skip"
+    """Steps whose loss or gradient norm sticks out: taken, left out, or undone, their worst rows skipped."""
+    guard_z: Positive = 8.0
+    """Robust deviations above the last 32 steps that count as sticking out."""
+
     # --- watching and keeping --------------------------------------------------------------------------
     eval_every: CountOrNone = 100
     """Steps between evaluations; there is always one at the end. 0: only that one."""

@@ -2,6 +2,7 @@
 
     out/metrics.jsonl                a line a step, a line an evaluation
     out/checkpoints/step-000100/     see checkpoint.py
+    out/guard.json                   steps that would have done harm, and the rows that are skipped since
     out/summary.json                 written last; with it there and nothing changed, a run has nothing to do
 
 A run that was killed goes on from its newest whole checkpoint and, on a CPU with as many threads, computes
@@ -10,17 +11,17 @@ bit for bit what it would have computed undisturbed. SIGTERM and SIGINT save a c
 
 from __future__ import annotations
 
-import json
 import math
 import resource
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,28 +30,21 @@ from trainer import checkpoint
 from trainer.batches import Batch, Batches
 from trainer.checkpoint import Checkpoint
 from trainer.config import Config
+from trainer.ending import DivergedError, Stopped, finished, signals
 from trainer.evaluate import Evaluation, by_source
+from trainer.guard import Guard, outliers
 from trainer.metrics import Log, unigram_entropy, write_json
 from trainer.model import Decoder, sight
 from trainer.optimiser import Optimiser, Scaler, learning_rate
 from trainer.order import Order, key64
+from trainer.trace import document_losses
 from trainer.world import World, started
 
-__all__ = ["DivergedError", "Stopped", "train"]
+__all__ = ["Run", "train"]
 
 
-class DivergedError(RuntimeError):
-    """The loss is no number any more."""
-
-
-class Stopped(Exception):
-    """A signal ended the run after it had saved."""
-
-    def __init__(self, number: int, folder: Path) -> None:
-        self.number = number
-        super().__init__(
-            f"{signal.Signals(number).name}: saved {folder}; the same command goes on from there"
-        )
+PATIENCE = 10  # steps in a row that may be left out
+ROLLBACKS = 20  # of a run
 
 
 def train(folder: Path, out: Path, config: Config) -> dict[str, Any]:
@@ -63,20 +57,20 @@ def train(folder: Path, out: Path, config: Config) -> dict[str, Any]:
         Stopped: by SIGTERM or SIGINT, after saving.
     """
     packed = Packed(folder)
-    if (done := _finished(out, config, packed.manifest.fingerprint)) is not None:
+    if (done := finished(out, config, packed.manifest.fingerprint)) is not None:
         return done
     out.mkdir(parents=True, exist_ok=True)
-    with started(config) as world, _signals() as signals:
+    with started(config) as world, signals() as asked:
         if world.main:
             (out / "summary.json").unlink(missing_ok=True)
-        return Run(packed, out, config, world, signals).go()
+        return Run(packed, out, config, world, asked).go()
 
 
 class Run:
     """The state of one run: what `go` walks through."""
 
-    def __init__(self, packed: Packed, out: Path, config: Config, world: World, signals: list[int]) -> None:
-        self.packed, self.out, self.config, self.world, self.signals = packed, out, config, world, signals
+    def __init__(self, packed: Packed, out: Path, config: Config, world: World, asked: list[int]) -> None:
+        self.packed, self.out, self.config, self.world, self.asked = packed, out, config, world, asked
         manifest = packed.manifest
         split = packed.split("train")
         rows = max(1, config.batch_tokens // manifest.seq_len)
@@ -87,18 +81,30 @@ class Run:
 
         # --- the model, its optimiser, and what a checkpoint says of both ---
         self.model = Decoder(config, manifest.vocab_size)
-        self.model.initialise(int(key64("weights", config.seed)) >> 1)
         self.model.to(world.device)
         world.shard(self.model, config)
-        self.optimiser = Optimiser(self.model, config)
-        self.scaler = Scaler(enabled=world.dtype == torch.float16)
         self.called: nn.Module = world.spread(self.model, config)
-        self.step = self.tokens = self.saved = 0
-        self.skip: frozenset[int] = frozenset()
+        self.begin()
+        self.guard = Guard(out / "guard.json", config.guard_z)
         if (found := checkpoint.newest(out, say=self.say)) is not None:
             checkpoint.check_same_run(found.state, config, manifest.fingerprint, found.folder)
             self.restore(found)
             self.say(f"goes on after step {self.step} from {found.folder}")
+
+    def begin(self) -> None:
+        """Step 0: weights drawn from the seed, nothing learned."""
+        fresh = Decoder(self.config, self.packed.manifest.vocab_size)
+        fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
+        self.load(dict(fresh.named_parameters()))
+        self.optimiser = Optimiser(self.model, self.config)
+        self.scaler = Scaler(enabled=self.world.dtype == torch.float16)
+        self.step = self.tokens = self.saved = 0
+
+    @torch.no_grad()
+    def load(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Puts whole weights into the model, sharded as it is."""
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(self.world.placed(weights[name], like=parameter))
 
     # --- the walk --------------------------------------------------------------------------------------
 
@@ -121,7 +127,7 @@ class Run:
             self.order,
             self.step,
             config.steps,
-            skip=self.skip,
+            skip=self.guard.skip,
             rank=world.rank,
             world=world.size,
             micro=self.micro,
@@ -134,6 +140,9 @@ class Run:
                 line["seconds"] = time.perf_counter() - begun
                 line["tokens_per_s"] = line["step_tokens"] / line["seconds"]
                 line["memory_bytes"] = self.memory()
+                if "skipped" in line and config.guard == "rollback":
+                    self.roll_back(line)
+                    return
                 self.log.write(line)
                 self.tell(line)
                 last = self.step == config.steps or self.out_of_time()
@@ -182,16 +191,63 @@ class Run:
             "labels": int(valid),
             "sources": {name: float(loss[i] / count[i]) for i, name in enumerate(names) if count[i]},
         }
-        if not math.isfinite(line["loss"]):
-            raise DivergedError(
-                f"the loss of step {self.step + 1} is {line['loss']}; lower lr (now {config.lr}), "
-                "raise warmup, or look at the rows of the step"
-            )
-        if self.scaler.accepts(line["grad_norm"]):
+        usable = self.scaler.accepts(line["grad_norm"])
+        if usable and (wrong := self.judge(line)):
+            line["skipped"] = wrong
+        elif usable:
             self.optimiser.step(rate)
         self.optimiser.zero()
         self.tokens += int(real)
         return line
+
+    # --- when a step would do harm ---------------------------------------------------------------------
+
+    def judge(self, line: dict[str, Any]) -> str | None:
+        """What is wrong with a step, if the guard is to act on it.
+
+        Raises:
+            DivergedError: without a guard, at a loss that is not finite; with one, at too many such steps.
+        """
+        advice = f"lower lr (now {self.config.lr}), raise warmup, or look at the step with `trace`"
+        if self.config.guard == "off":
+            if not math.isfinite(line["loss"]):
+                raise DivergedError(f"the loss of step {line['step']} is {line['loss']}; {advice}")
+            return None
+        history = self.log.steps()
+        wrong = self.guard.judge(line, history)
+        if wrong:
+            self.say(f"step {line['step']}: {wrong}")
+            recent = sum("skipped" in past for past in history[-PATIENCE:])
+            if recent == PATIENCE or len(self.guard.events) >= ROLLBACKS:
+                raise DivergedError(f"step {line['step']}: {wrong}, again and again; {advice}")
+        return wrong
+
+    def roll_back(self, line: dict[str, Any]) -> None:
+        """Puts the rows of the step's worst documents on the skip list and takes up the last checkpoint."""
+        rows, epochs = self.order.at(self.step - 1)
+        fresh = np.array([row not in self.guard.skip for row in rows.tolist()])
+        documents = document_losses(
+            self.model, self.batches, (rows[fresh], epochs[fresh]), self.world, self.micro
+        )
+        worst = outliers(documents, self.config.guard_z)
+        doomed = sorted({one.row for one in worst})
+        found = checkpoint.newest(self.out, say=self.say)
+        back = found.state["step"] if found else 0
+        event = {
+            "step": line["step"], "why": line["skipped"], "back_to": back, "rows": doomed,
+            "documents": [asdict(one) for one in worst],
+        }  # fmt: skip
+        self.guard.record(event, doomed, write=self.world.main)
+        self.say(
+            f"back to step {back}; rows {doomed} are skipped: {', '.join(one.doc_id for one in worst[:5])}"
+        )
+        if found:
+            self.restore(found)
+        else:
+            self.begin()
+        self.log.cut(self.step)
+        if back == 0 and not self.log.lines:
+            self.evaluate()
 
     def evaluate(self) -> None:
         """Writes a line on the held-out rows."""
@@ -227,9 +283,8 @@ class Run:
 
     def restore(self, found: Checkpoint) -> None:
         """Takes up a checkpoint's weights, optimiser and counts."""
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(self.world.placed(found.model[name], like=parameter))
+        self.load(found.model)
+        self.optimiser.state.clear()
         for key, value in found.optimiser.items():
             parameter = self.optimiser.parameters[key.rpartition("/")[0]]
             self.optimiser.state[key] = self.world.placed(value, like=parameter)
@@ -286,7 +341,7 @@ class Run:
 
     def stop_asked(self) -> int:
         """The signal that any rank has got, or 0."""
-        got = torch.tensor([self.signals[0] if self.signals else 0], device=self.world.device)
+        got = torch.tensor([self.asked[0] if self.asked else 0], device=self.world.device)
         return int(self.world.most(got))
 
     def memory(self) -> int:
@@ -308,38 +363,3 @@ class Run:
         """To standard error, once for all ranks."""
         if self.world.main:
             print(text, file=sys.stderr, flush=True)
-
-
-def _finished(out: Path, config: Config, fingerprint: str) -> dict[str, Any] | None:
-    """The summary that is there, if it is this run's."""
-    try:
-        summary: dict[str, Any] = json.loads((out / "summary.json").read_bytes())
-        same = all(
-            summary["config"].get(key) == value
-            for key, value in config.model_dump(mode="json").items()
-            if key not in config.machine
-        )
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
-    if not same or summary.get("fingerprint") != fingerprint:
-        return None
-    print(f"nothing to do: {out / 'summary.json'} is this run's", file=sys.stderr)
-    return summary
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT, to be acted on between steps; the second one acts at once."""
-    got: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        del frame
-        got.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield got
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

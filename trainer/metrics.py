@@ -38,15 +38,21 @@ class Log:
     """`metrics.jsonl`, opened for the steps after `step`; without `write` (other ranks) only remembered."""
 
     def __init__(self, path: Path, step: int, *, write: bool = True) -> None:
-        self.path = path
-        self.lines = [line for line in self._whole_lines() if line["step"] <= step]
+        self.path, self._writes = path, write
         self._file: IO[str] | None = None
-        if not write:
+        self.lines = self._whole_lines()
+        self.cut(step)
+
+    def cut(self, step: int) -> None:
+        """Forgets the lines of later steps."""
+        self.close()
+        self.lines = [line for line in self.lines if line["step"] <= step]
+        if not self._writes:
             return
-        beside = path.with_name(f".{path.name}.tmp")
+        beside = self.path.with_name(f".{self.path.name}.tmp")
         beside.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
-        beside.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        beside.replace(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
@@ -76,10 +82,11 @@ class Log:
         self.sync()
         if self._file:
             self._file.close()
+            self._file = None
 
     def steps(self) -> list[dict[str, Any]]:
         """The lines of training steps."""
-        return [line for line in self.lines if "eval" not in line and "event" not in line]
+        return [line for line in self.lines if "eval" not in line]
 
     def evals(self) -> list[dict[str, Any]]:
         """The lines of evaluations."""

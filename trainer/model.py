@@ -92,6 +92,16 @@ class Norm(nn.Module):
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), EPS)
 
 
+class Linear(nn.Linear):
+    """A matrix without bias; `Decoder.initialise` draws it."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Nothing: torch's own draw would be thrown away, and takes seconds at size."""
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions; x (rows, heads, seq, size), cos and sin (rows, 1, seq, size): halves are paired."""
     low, high = x.chunk(2, dim=-1)
@@ -104,10 +114,10 @@ class Attention(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.size = config.heads, config.kv_heads, config.width // config.heads
-        self.q = nn.Linear(config.width, config.heads * self.size, bias=False)
-        self.k = nn.Linear(config.width, config.kv_heads * self.size, bias=False)
-        self.v = nn.Linear(config.width, config.kv_heads * self.size, bias=False)
-        self.out = nn.Linear(config.heads * self.size, config.width, bias=False)
+        self.q = Linear(config.width, config.heads * self.size)
+        self.k = Linear(config.width, config.kv_heads * self.size)
+        self.v = Linear(config.width, config.kv_heads * self.size)
+        self.out = Linear(config.heads * self.size, config.width)
         self.q_norm = Norm(self.size) if config.qk_norm else nn.Identity()
         self.k_norm = Norm(self.size) if config.qk_norm else nn.Identity()
 
@@ -141,9 +151,9 @@ class Block(nn.Module):
         self.attention_norm = Norm(config.width)
         self.attention = Attention(config)
         self.mlp_norm = Norm(config.width)
-        self.gate = nn.Linear(config.width, config.hidden, bias=False)
-        self.up = nn.Linear(config.width, config.hidden, bias=False)
-        self.down = nn.Linear(config.hidden, config.width, bias=False)
+        self.gate = Linear(config.width, config.hidden)
+        self.up = Linear(config.width, config.hidden)
+        self.down = Linear(config.hidden, config.width)
         self.dropout = config.dropout
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor] | None, seen: Sight) -> Tensor:
@@ -162,7 +172,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(-(-ids // VOCAB_MULTIPLE) * VOCAB_MULTIPLE, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width)
-        self.head = nn.Linear(config.width, self.embedding.num_embeddings, bias=False)
+        self.head = Linear(config.width, self.embedding.num_embeddings)
         if config.tied:
             self.head.weight = self.embedding.weight
 

@@ -7,7 +7,9 @@
     rows.py       records to Arrow tables of bounded size, with doc_id and quarantine reason
     lines.py      JSON Lines          delimited.py  CSV, TSV        columnar.py  Parquet, Arrow IPC
     plain.py      text, Markdown      html.py       HTML pages      warc.py      WARC, WET, ARC
+    http.py       the response inside an archive record
     extractor.py  the child process in which pages are parsed
+    article.py    which blocks of a page are its article
     benchmark.py  records of a benchmark file, strict
 
 No reader raises on bad data: a record that cannot be read is a record with a reason. Damage inside a file

@@ -89,6 +89,12 @@ class Extractor:
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe and hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux: fewer switches between the two processes
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+        if self._child.stdout is None or _receive(self._child.stdout) is None:
+            self.close()
+            raise RuntimeError(
+                f"the extractor {self._arguments[0]!r} does not start; see what "
+                f"`{sys.executable} -P {__file__} {' '.join(self._arguments)}` says"
+            )
         return self._child
 
 
@@ -125,6 +131,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     extract, seconds = _function(sys.argv[1]), float(sys.argv[2])
     out = sys.stdout.buffer
+    out.write(_LENGTH.pack(0))  # ready
+    out.flush()
     while (frame := _receive(sys.stdin.buffer)) is not None:
         signal.setitimer(signal.ITIMER_PROF, seconds)  # not caught: SIGPROF ends the process
         try:

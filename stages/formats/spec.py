@@ -5,10 +5,12 @@ Does not open files: it looks at names and at bytes that others read.
 
 from __future__ import annotations
 
+import codecs
+import importlib.util
 import re
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Format = Literal["jsonl", "parquet", "arrow", "csv", "tsv", "txt", "md", "html", "warc", "arc"]
 
@@ -80,6 +82,16 @@ class SourceSpec(BaseModel):
 
     extractor: Literal["article", "resiliparse", "trafilatura"] = "article"
     """What turns HTML into text: resiliparse's main content with its blocks judged, as it is, or trafilatura."""
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        if self.extractor == "trafilatura" and importlib.util.find_spec("trafilatura") is None:
+            raise ValueError("extractor: trafilatura needs `pip install gristmill[trafilatura]`")
+        try:
+            codecs.lookup(self.encoding or "utf-8")
+        except LookupError:
+            raise ValueError(f"encoding: {self.encoding!r} is no encoding that Python knows") from None
+        return self
 
 
 class Kind(NamedTuple):

@@ -55,7 +55,7 @@ _BLOCKS: Final = {
 SCRIPTS: Final = (COMMON, *_BLOCKS)
 _HAN: Final = SCRIPTS.index("Hani")
 _KANA: Final = SCRIPTS.index("Jpan")
-_KANA_SHARE: Final = 20  # one kana to so many Han characters makes a text Japanese
+_KANA_SHARE: Final = 10  # one kana to so many Han characters makes a text Japanese
 
 
 @cache

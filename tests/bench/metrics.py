@@ -12,8 +12,8 @@ from statistics import median
 import pyarrow as pa
 
 from stages.columns import utf8
-from stages.kernels import measures, repetition, scripts
-from stages.measuring import measured
+from stages.kernels import measures, repetition, scripts, sentences
+from stages.measuring import c4_measured, measured
 from tests.bench.texts import texts_of
 
 
@@ -33,7 +33,12 @@ if __name__ == "__main__":
     data, bounds = utf8(texts)
     table = measures.stop_word_table([["the", "of", "and"]])
     for name, work in {
-        "all measurements": lambda: measured(texts, None),
+        "all measurements": lambda: (
+            measured(texts, None),
+            c4_measured(texts, ["en"] * len(texts), {}, apply=False),
+        ),
+        "C4 lines": lambda: c4_measured(texts, ["en"] * len(texts), {}, apply=False),
+        "sentences": lambda: sentences.count_sentences(data, bounds),
         "characters, lines, tokens": lambda: measures.measure(data, bounds, table, 1),
         "words and repetition": lambda: repetition.repetition(data, bounds),
         "scripts": lambda: scripts.scripts(data, bounds),

@@ -82,18 +82,22 @@ def test_the_report_says_what_the_table_says(rows: list[dict[str, object]], work
 
 
 def test_shards_hold_what_was_kept(rows: list[dict[str, object]], work: Path) -> None:
-    """Every kept document is in the packed shards as often as it is repeated; no other is."""
+    """Every kept document is in training as often as it is repeated, or once in validation; no other is."""
     from stages.packed import Packed
 
     run = Path(gristmill("report", "--work", work).stdout.strip()).parent
     packed = Packed(run / "packed")
-    found: Counter[str] = Counter()
+    found: dict[str, Counter[str]] = {}
     for name in packed.manifest.splits:
         split = packed.split(name)
         segments = split.segments(range(len(split)))
         starts = zip(segments.doc.tolist(), segments.start.tolist(), strict=True)
-        found.update(bytes(doc).hex() for doc, start in starts if start == 0)
-    assert found == Counter({str(r["doc_id"]): r["repeats"] for r in rows if r["fate"] == "kept"})
+        found[name] = Counter(bytes(doc).hex() for doc, start in starts if start == 0)
+    expected = {str(row["doc_id"]): row["repeats"] for row in rows if row["fate"] == "kept"}
+    assert set(found["train"]) | set(found["validation"]) == set(expected)
+    assert not set(found["train"]) & set(found["validation"])
+    assert found["train"] == Counter({doc: expected[doc] for doc in found["train"]})
+    assert set(found["validation"].values()) == {1}
 
 
 def test_everything_verifies(work: Path) -> None:

@@ -60,6 +60,19 @@ def test_a_line_feed_does_not_end_the_text() -> None:
     assert Langid().apply(rows("ok\n" + RUSSIAN)).columns["lang"].to_pylist() == ["ru"]
 
 
+@pytest.mark.parametrize(
+    ("text", "lang"),
+    [
+        ("届出者数は26％増の51万5168人。", "ja"),
+        ("传统中医治高血压必须辨证论治。", "zh"),
+        (GERMAN + "カ", "de"),
+    ],
+)
+def test_a_guess_that_fits_the_script_goes_first(text: str, lang: str) -> None:
+    """The model takes the first for Chinese and the second for Japanese; one kana makes no Japanese."""
+    assert Langid().apply(rows(text)).columns["lang"].to_pylist() == [lang]
+
+
 def test_keeps_everything_by_default() -> None:
     """Without `keep` and `min_score` nothing is dropped, not even what has no language."""
     assert Langid().apply(rows(ENGLISH, "", "123")).reasons.null_count == 3

@@ -155,6 +155,12 @@ def test_source_names_are_unique() -> None:
         Load(sources=[{"name": "a", "paths": ["x"]}, {"name": "a", "paths": ["y"]}])
 
 
+def test_an_unknown_encoding_is_refused() -> None:
+    """When the recipe is read, not when the first file fails."""
+    with pytest.raises(ValueError, match="'utf-9' is no encoding"):
+        Load(sources=[{"name": "a", "paths": ["x"], "encoding": "utf-9"}])
+
+
 def test_a_file_that_became_a_fifo_is_not_opened(tmp_path: Path) -> None:
     """What was regular when it was found may not be when it is read."""
     os.mkfifo(tmp_path / "a.txt")

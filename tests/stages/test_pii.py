@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.clean import Clean
-from stages.pii import KINDS, luhn, masked, spans
+from stages.pii import luhn, masked, spans
+from stages.rules import IDENTIFIERS as KINDS
 from tests.stages.test_clean import rows
 
 CASES = json.loads((Path(__file__).parent / "cases" / "pii.json").read_text(encoding="utf-8"))

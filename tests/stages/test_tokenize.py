@@ -122,7 +122,7 @@ def test_unigram_gives_every_text_back(text: str) -> None:
 
 def test_texts_are_encoded_in_batches_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Documents around and beyond the size of a batch keep their ids and their order."""
-    monkeypatch.setattr("stages.tokenize.BATCH_BYTES", 100)
+    monkeypatch.setattr("stages.encoding.BATCH_BYTES", 100)
     texts = ["kalo mi " * 12, "x", "kalo mi " * 30, "", "語" * 33, "y" * 100, "", ""]
     rows, _ = run_global(given_file(tmp_path, trained("bpe")), [corpus(texts)])
     library = Tokenizer.from_str(trained("bpe").decode())
@@ -286,7 +286,75 @@ def test_the_mixture_weighs_the_sample() -> None:
 
 def test_nothing_to_train_on_is_an_error() -> None:
     """Said plainly."""
-    with pytest.raises(StageError, match="no documents are left"):
+    with pytest.raises(StageError, match="no documents are left to learn from"):
         Tokenize(train=Training()).settle(
             pa.table({"hash": pa.array([], pa.uint64()), "doc_id": pa.array([], pa.binary(16))}), 1
         )
+
+
+# ------------------------------------------------------------------------------------------ extending
+
+
+def test_an_extended_tokenizer_leaves_other_texts_alone(tmp_path: Path) -> None:
+    """Chinese takes fewer tokens; old ids keep their meaning, and a text without Chinese its ids."""
+    draw = np.random.default_rng(4)
+    words = ["".join(chr(c) for c in draw.integers(0x4E00, 0x4E80, draw.integers(1, 4))) for _ in range(60)]
+    chinese = ["".join(draw.choice(words, 30)) + "\u3002" for _ in range(100)]
+    other = [*prose(20), "\u4dc0 \u3042\u3044 \uc548\ub155 \U0001f642"]
+    plain = given_file(tmp_path, trained("bpe"))
+    stage = given_file(tmp_path, trained("bpe"), extend={"tokens": 150, "min_frequency": 2})
+    before, _ = run_global(plain, [corpus([*chinese, *other])])
+    after, ruling = run_global(stage, [corpus([*chinese, *other])])
+    lengths = [np.array(rows["token_count"])[: len(chinese)].sum() for rows in (before, after)]
+    assert lengths[1] < 0.6 * lengths[0]
+    shared = [at for at, text in enumerate(other) if "\u6f22" not in text]
+    assert shared
+    for at in shared:
+        assert before["tokens"][len(chinese) + at] == after["tokens"][len(chinese) + at]
+    old, new = (
+        Tokenizer.from_str(c.decode()).get_vocab()
+        for c in (trained("bpe"), stage.artifacts(ruling)[vocabulary.FILE])
+    )
+    assert {token: new[token] for token in old} == old
+    assert 0 < len(new) - len(old) <= 150
+
+
+def test_what_an_extension_saves_is_tallied(tmp_path: Path) -> None:
+    """Tokens with and without it, by language."""
+    stage = given_file(tmp_path, trained("bpe"), extend={"tokens": 20, "min_frequency": 1})
+    rows = corpus(["\u5c71\u6c34\u5c71\u6c34" * 9, "ka"])
+    found, ruling = run_global(stage, [rows])
+    tallies = stage.apply(rows, ruling).tallies
+    assert tallies["tokens/de"] == found["token_count"][0].as_py()
+    assert tallies["tokens_before/de"] > tallies["tokens/de"]
+    assert tallies["tokens_before/en"] == tallies["tokens/en"]
+
+
+def test_added_tokens_keep_their_ids_when_a_tokenizer_grows(tmp_path: Path) -> None:
+    """Tokens that were numbered after the model's are not pushed up by new ones."""
+    library = Tokenizer.from_str(trained("bpe").decode())
+    library.add_special_tokens(["<late>"])
+    stage = given_file(tmp_path, library.to_str().encode(), extend={"tokens": 9, "min_frequency": 1})
+    _, ruling = run_global(stage, [corpus(["\u5c71\u6c34\u98a8" * 9])])
+    grown = Tokenizer.from_str(stage.artifacts(ruling)[vocabulary.FILE].decode())
+    assert grown.token_to_id("<late>") == library.token_to_id("<late>")
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram"])
+def test_only_byte_level_bpe_can_be_extended(tmp_path: Path, kind: str) -> None:
+    """Others are refused with what to do instead."""
+    stage = given_file(tmp_path, trained(kind), extend={})
+    with pytest.raises(StageError, match="only byte-level BPE"):
+        run_global(stage, [corpus(["\u5c71\u6c34"])])
+
+
+def test_a_script_that_is_not_there_cannot_be_learned(tmp_path: Path) -> None:
+    """Named, with what to change."""
+    with pytest.raises(StageError, match="no character of thai"):
+        run_global(given_file(tmp_path, trained("bpe"), extend={"scripts": ["thai"]}), [corpus(["ka"])])
+
+
+def test_an_extension_needs_something_to_extend() -> None:
+    """Without a file there is nothing to add to."""
+    with pytest.raises(ValidationError, match="name it"):
+        Tokenize.model_validate({"extend": {}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from trainer.order import Order
 
 
 def made(
-    packed: Packed, rows: list[int], epoch: int = 0, skip: frozenset[int] = frozenset(), **changes: object
+    packed: Packed, rows: list[int], epoch: int = 0, skip: tuple[int, ...] = (), **changes: Any
 ) -> Batch:
     """The batch of some rows."""
     batches = Batches(packed.split("train"), packed.manifest, small(**changes))

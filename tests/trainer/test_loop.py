@@ -20,7 +20,8 @@ from tests.trainer.conftest import SMALL, small
 from tests.trainer.corpus import text_like
 from trainer import checkpoint
 from trainer.checkpoint import MismatchError
-from trainer.loop import DivergedError, train
+from trainer.ending import DivergedError
+from trainer.loop import train
 from trainer.metrics import TIMING, unigram_entropy
 
 ROOT = Path(__file__).parents[2]
@@ -242,10 +243,15 @@ def slow_entropy(packed: Packed) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def test_a_loss_that_is_no_number_ends_the_run(packed: Packed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("guard", ["off", "skip", "rollback"])
+def test_a_loss_that_is_no_number_ends_the_run(packed: Packed, tmp_path: Path, guard: str) -> None:
     """The message names the step and what to change; no checkpoint of the broken weights is left."""
     with pytest.raises(DivergedError, match="lower lr"):
-        train(packed.folder, tmp_path, small(lr=1e18, clip=0, warmup=0, schedule="constant", steps=20))
+        train(
+            packed.folder,
+            tmp_path,
+            small(lr=1e18, clip=0, warmup=0, schedule="constant", steps=30, guard=guard),
+        )
 
 
 def test_a_time_budget_ends_the_run(packed: Packed, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,12 +74,12 @@ def test_a_page_that_takes_too_long_costs_itself() -> None:
         assert PROSE.strip() in (child.text(page(PROSE)) or "")
 
 
-def test_a_crash_costs_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_crash_costs_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The child dies without an answer."""
     program = tmp_path / "program.py"
     program.write_text(
         "import os, sys\n"
-        "from pathlib import Path\n"
+        "os.write(1, bytes(8))\n"
         "head = sys.stdin.buffer.read(8)\n"
         "body = sys.stdin.buffer.read(int.from_bytes(head, 'little'))\n"
         "os.abort() if body == b'crash' else sys.stdout.buffer.write(head + body)\n"
@@ -87,6 +88,17 @@ def test_a_crash_costs_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
     with Extractor("resiliparse") as child:
         assert child.text("crash") is None
         assert child.text("good") == "good"
+
+
+def test_an_extractor_that_does_not_start_is_no_bad_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A broken installation must not quarantine a corpus."""
+    program = tmp_path / "program.py"
+    program.write_text("raise SystemExit(1)")
+    monkeypatch.setattr(extractor, "__file__", str(program))
+    with Extractor("article") as child, pytest.raises(RuntimeError, match="'article' does not start"):
+        child.text("page")
 
 
 def test_all_extractors_read_pages(load_file: Load) -> None:
