@@ -6,19 +6,13 @@ Knows how clean turns parameters into bounds (by asking it); judges no document 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.stored import Stored
 from stages.clean import Clean
-from stages.profiles import ANY, PROFILES, Bound
-from stages.rules import MEASURES, effective
+from stages.profiles import Bound
+from stages.rules import MEASURES
 
-__all__ = ["Bound", "clean_bounds", "clean_of", "meaning"]
-
-
-def clean_of(parameters: dict[str, Any]) -> Clean:
-    """The stage clean as a run's identity recorded it."""
-    return Clean.model_validate({k: v for k, v in parameters.items() if k in Clean.model_fields})
+__all__ = ["Bound", "clean_bounds", "meaning"]
 
 
 def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, dict[str, Bound]]:
@@ -26,11 +20,12 @@ def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, di
     entry = stored.entry("clean")
     if entry is None:
         return {}
-    stage = clean_of(entry["identity"]["parameters"])
-    return {
-        name: effective(stage.presets, stage.thresholds, PROFILES.get(name, ANY))
-        for name in sorted({profile for profile in profiles if profile is not None})
-    }
+    given = entry["identity"]["parameters"]
+    stage = Clean.model_construct(
+        presets=tuple(given["presets"]), block=given["block"],
+        thresholds={rule: bound and Bound(**bound) for rule, bound in given["thresholds"].items()},
+    )  # fmt: skip
+    return {name: stage.bounds(name) for name in sorted({name for name in profiles if name is not None})}
 
 
 def meaning(column: str) -> str:

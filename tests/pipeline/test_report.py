@@ -20,6 +20,7 @@ from pipeline.bounds import clean_bounds
 from pipeline.report import charts, counts, metrics, outcomes
 from pipeline.runs import Run
 from pipeline.stored import Stored
+from tests.command import gristmill
 from tests.pipeline.conftest import NASTY, Pair
 
 
@@ -173,15 +174,19 @@ def test_every_word_of_the_page_has_its_chinese() -> None:
     assert found | verdicts == set(report.catalogue("zh"))
 
 
-def test_the_page_speaks_chinese(pair: Pair, facts: dict[str, Any]) -> None:
-    """The same page, the same numbers, other words."""
-    from pipeline.report import samples
-
-    shown = samples.gather(Stored(pair.first), facts["stages"])
-    page = report.render(facts, shown, title="small", language="zh")
+def test_the_page_speaks_chinese(pair: Pair) -> None:
+    """`report --language zh`: the same page, the same numbers, other words; other languages are refused."""
+    names = (pair.first.id, "--work", pair.first.work, "--language")
+    path = Path(gristmill("report", *names, "zh").stdout.strip())
+    page, english = (
+        path.read_text(encoding="utf-8"),
+        (pair.first.path / "report.html").read_text(encoding="utf-8"),
+    )
     assert '<html lang="zh">' in page
     assert "语料报告" in page
     assert "Why documents were dropped" not in page
+    assert re.findall(r"<td[^>]*>[\d,]+</td>", page) == re.findall(r"<td[^>]*>[\d,]+</td>", english)
+    assert "speaks en and zh" in gristmill("report", *names, "xx", expect=2).stderr
 
 
 @pytest.mark.parametrize(
