@@ -6,13 +6,19 @@ Knows how clean turns parameters into bounds (by asking it); judges no document 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from pipeline.stored import Stored
 from stages.clean import Clean
 from stages.profiles import Bound
 from stages.rules import MEASURES
 
-__all__ = ["Bound", "clean_bounds", "meaning"]
+__all__ = ["Bound", "clean_bounds", "clean_of", "meaning"]
+
+
+def clean_of(parameters: dict[str, Any]) -> Clean:
+    """The stage clean as a run recorded it."""
+    return Clean.model_validate(parameters)
 
 
 def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, dict[str, Bound]]:
@@ -20,11 +26,7 @@ def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, di
     entry = stored.entry("clean")
     if entry is None:
         return {}
-    given = entry["identity"]["parameters"]
-    stage = Clean.model_construct(
-        presets=tuple(given["presets"]), block=given["block"],
-        thresholds={rule: bound and Bound(**bound) for rule, bound in given["thresholds"].items()},
-    )  # fmt: skip
+    stage = clean_of(entry["parameters"])
     return {name: stage.bounds(name) for name in sorted({name for name in profiles if name is not None})}
 
 

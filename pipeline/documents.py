@@ -147,7 +147,7 @@ def quarantined(run: Run) -> list[dict[str, Any]]:
     """The records that load could not read: source, file, record, offset, reason and excerpt."""
     names = ["source", "file", "record", "offset", "reason", "excerpt"]
     rows: list[dict[str, Any]] = []
-    for stem in run.record()["stages"][0]["parts"]:
+    for stem in next((entry["parts"] for entry in run.record()["stages"]), ()):
         marker = read_marker(Path(stem))
         if marker is None or marker.data is None:
             raise IntegrityError(f"{stem} is damaged; run the recipe again to make it anew")

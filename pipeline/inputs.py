@@ -58,6 +58,8 @@ class Inputs:
         return sha256
 
     def _input(self, stage: Source, found: Found) -> InputFile:
+        if found.refused:
+            return stage.digest(found)
         key = f"{found.path}\n{stage.word()} {getattr(stage, 'part_bytes', '')}"
         signature = _signature(found.path)
         known = self._known.get(key)

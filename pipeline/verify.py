@@ -172,7 +172,7 @@ def _compared(stored: Stored, packed: Packed) -> Iterator[str]:
 
 def _truncates(stored: Stored) -> bool:
     entry = stored.entry("pack")
-    return entry is not None and entry["identity"]["parameters"].get("overlong") == "truncate"
+    return entry is not None and entry["parameters"].get("overlong") == "truncate"
 
 
 def _rows(

@@ -133,14 +133,14 @@ def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:
     if word != "clean" or entry is None:
         return False
     stages = [stage for recipe in changed for stage in recipe.stages if isinstance(stage, Clean)]
-    earlier = _writes(entry["identity"]["parameters"])
-    return all(not stage.block and _writes(stage.identity()) == earlier for stage in stages)
+    earlier = _writes(entry["parameters"])
+    return all(not stage.block and _writes(stage.model_dump(mode="json")) == earlier for stage in stages)
 
 
 def _writes(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What of clean's parameters decides its text and measurements: not the rules that only drop documents."""
     return {
-        **{name: value for name, value in parameters.items() if name not in JUDGED},
+        **{name: value for name, value in parameters.items() if name not in JUDGED | Clean.guards},
         "editing": EDITING & set(parameters["presets"]),
         "lines": {name: bound for name, bound in parameters["thresholds"].items() if name in LINE_RULES},
     }

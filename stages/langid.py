@@ -13,6 +13,7 @@ Dropping is optional: without `keep` and `min_score` the stage only measures.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -108,8 +109,9 @@ class Langid(Local):
         return {"model": (self.model or bundled_model(),)}
 
     def identity(self) -> dict[str, Any]:
-        """All parameters but the place of the model, whose content counts instead."""
-        return {name: value for name, value in super().identity().items() if name != "model"}
+        """All parameters but the place of the model, whose content counts instead; and Python's Unicode."""
+        found = {name: value for name, value in super().identity().items() if name != "model"}
+        return found | {"unicode": unicodedata.unidata_version}
 
     def apply(self, rows: pa.Table) -> Out:
         """Labels, scores and script of every row; a reason for those that `keep` or `min_score` refuse."""

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -188,12 +189,12 @@ class Quality(Local):
         return {"model": (self.model,)} if self.model else {"train": self.train.paths if self.train else ()}
 
     def identity(self) -> dict[str, Any]:
-        """All parameters but the places of files, whose content counts instead."""
+        """All parameters but the places of files, whose content counts instead; and Python's Unicode."""
         found = super().identity()
         del found["model"]
         if found["train"]:
             del found["train"]["paths"]
-        return found
+        return found | {"unicode": unicodedata.unidata_version}
 
     def apply(self, rows: pa.Table) -> Out:
         """The probability that a document is good, and a reason for those that fail."""

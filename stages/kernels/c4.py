@@ -162,8 +162,9 @@ def _c4(
             begun = False
             while at < stop and not closed:
                 code, size = decode(data, at)
-                closed = code in (10, 11, 12, 13, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)
-                if table[code] & SPACE:
+                space = table[code] & SPACE != 0
+                if space:
+                    closed = code in (10, 11, 12, 13, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)
                     length = 0
                     if closed or not begun:
                         at += size
@@ -185,11 +186,14 @@ def _c4(
                     at += mark
                     last = tail
                     continue
-                for byte in range(size):
-                    out[tail + byte] = data[at + byte]
+                if size == 1:
+                    out[tail] = code
+                else:
+                    for byte in range(size):
+                        out[tail + byte] = data[at + byte]
                 tail += size
                 at += size
-                if not table[code] & SPACE:
+                if not space:
                     last = tail
             tail = last
             if tail == head and citations == 0:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import DIGIT, LETTER, NUMBER, SPACE, TERMINAL, classes, folds
-from stages.kernels.words import decode
+from stages.kernels.words import decode, is_ascii_letter
 
 # Columns of the counts.
 CHARS: Final = 0
@@ -179,6 +179,21 @@ def _measure(
             key = (key ^ nb.uint64(fold[code])) * _PRIME
             if code in (35, 0x2026):
                 symbols += 1
+            if has_letter:  # a run of ASCII letters after a letter changes nothing but counts
+                ahead = at + size
+                while ahead < stop and is_ascii_letter(data[ahead]):
+                    key = (key ^ nb.uint64(data[ahead] | 32)) * _PRIME
+                    ahead += 1
+                run = ahead - at - size
+                if run > 0:
+                    letters += run
+                    alnum += run
+                    chars += run
+                    at += run
+                    last_end = ahead
+                    last_char = chars + 1
+                    last_class = nb.uint8(LETTER)
+                    code = 97
         if code == 46:
             dots += 1
             if dots == 3:

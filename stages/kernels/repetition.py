@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import SPACE, classes
-from stages.kernels.words import JOINS, decode, word_breaks, words
+from stages.kernels.words import JOINS, decode, hash_bytes, word_breaks, words
 
 # Columns of the result.
 WORDS: Final = 0
@@ -36,54 +36,23 @@ _LONGEST: Final = 10
 
 
 @nb.njit(cache=True, nogil=True)
-def _hash(data: npt.NDArray[np.uint8], start: int, stop: int, value: np.uint64) -> np.uint64:
-    """64-bit hash of some bytes, eight at a time."""
-    at = start
-    while at + 8 <= stop:
-        word = (
-            nb.uint64(data[at])
-            | nb.uint64(data[at + 1]) << nb.uint64(8)
-            | nb.uint64(data[at + 2]) << nb.uint64(16)
-            | nb.uint64(data[at + 3]) << nb.uint64(24)
-            | nb.uint64(data[at + 4]) << nb.uint64(32)
-            | nb.uint64(data[at + 5]) << nb.uint64(40)
-            | nb.uint64(data[at + 6]) << nb.uint64(48)
-            | nb.uint64(data[at + 7]) << nb.uint64(56)
-        )
-        value = (value ^ word) * nb.uint64(0x9E3779B97F4A7C15)
-        value ^= value >> nb.uint64(29)
-        at += 8
-    tail = nb.uint64(stop - start)
-    while at < stop:
-        tail = tail << nb.uint64(8) | nb.uint64(data[at])
-        at += 1
-    value = (value ^ tail) * nb.uint64(0xBF58476D1CE4E5B9)
-    value ^= value >> nb.uint64(32)
-    value *= nb.uint64(0x94D049BB133111EB)
-    value ^= value >> nb.uint64(29)
-    return value
-
-
-@nb.njit(cache=True, nogil=True)
 def _number(
     key: np.uint64,
     mask: int,
     stamp: int,
     keys: npt.NDArray[np.uint64],
-    numbers: npt.NDArray[np.int32],
-    stamps: npt.NDArray[np.int32],
+    numbers: npt.NDArray[np.int64],
     fresh: int,
 ) -> int:
     """The number of a key in the table of this stamp; `fresh` if it is new."""
     spread = key * nb.uint64(0x9E3779B97F4A7C15)
     slot = nb.int64(spread >> nb.uint64(32)) & mask
-    while stamps[slot] == stamp:
+    while numbers[slot] >> 32 == stamp:
         if keys[slot] == key:
-            return int(numbers[slot])
+            return int(numbers[slot] & 0xFFFFFFFF)
         slot = (slot + 1) & mask
-    stamps[slot] = stamp
     keys[slot] = key
-    numbers[slot] = fresh
+    numbers[slot] = stamp << 32 | fresh
     return fresh
 
 
@@ -102,8 +71,7 @@ def _repeated(
     count: int,
     stamp: int,
     keys: npt.NDArray[np.uint64],
-    numbers: npt.NDArray[np.int32],
-    stamps: npt.NDArray[np.int32],
+    numbers: npt.NDArray[np.int64],
     ids: npt.NDArray[np.int32],
     counts: npt.NDArray[np.int32],
 ) -> tuple[int, int, int, int]:
@@ -113,7 +81,7 @@ def _repeated(
     extra = 0
     total = 0
     for place in range(count):
-        number = _number(hashes[place], mask, stamp, keys, numbers, stamps, distinct)
+        number = _number(hashes[place], mask, stamp, keys, numbers, distinct)
         total += lengths[place]
         if number == distinct:
             counts[number] = 1
@@ -139,8 +107,7 @@ def _ngrams(
     count: int,
     stamp: int,
     keys: npt.NDArray[np.uint64],
-    numbers: npt.NDArray[np.int32],
-    stamps: npt.NDArray[np.int32],
+    numbers: npt.NDArray[np.int64],
     ids: npt.NDArray[np.int32],
     counts: npt.NDArray[np.int32],
     places: npt.NDArray[np.int32],
@@ -153,7 +120,7 @@ def _ngrams(
     ends[0] = 0
     for place in range(count):
         ends[place + 1] = ends[place] + lengths[place]
-        number = _number(hashes[place], mask, stamp, keys, numbers, stamps, distinct)
+        number = _number(hashes[place], mask, stamp, keys, numbers, distinct)
         if number == distinct:
             counts[number] = 0
             distinct += 1
@@ -174,7 +141,7 @@ def _ngrams(
             if places[entry + 1] != place + 1:
                 continue
             key = nb.uint64(ids[place]) << nb.uint64(32) | nb.uint64(ids[place + 1])
-            number = _number(key, mask, stamp + n, keys, numbers, stamps, distinct)
+            number = _number(key, mask, stamp + n, keys, numbers, distinct)
             ids[place] = number
             places[candidates] = place
             candidates += 1
@@ -230,11 +197,14 @@ def _segments(
     while at < stop:
         end = at
         feeds = 0
-        while end < stop:
-            feeds = feeds + 1 if data[end] == 10 else 0
-            end += 1
-            if feeds == breaks:
-                break
+        while end < stop and feeds < breaks:
+            if data[end] == 10:
+                feeds += 1
+                end += 1
+            else:
+                feeds = 0
+                while end < stop and data[end] != 10:
+                    end += 1
         last = end
         while last > at:
             before = last - 1
@@ -250,14 +220,14 @@ def _segments(
                 break
             first += size
         if first < last:
-            value = _hash(data, first, last, nb.uint64(0))
+            value = hash_bytes(data, first, last, nb.uint64(0))
             length = 0
             for byte in range(first, last):
                 length += (data[byte] & 0xC0) != 0x80
             hashes[count] = value
             lengths[count] = length
             if first > at:
-                value = _hash(data, at, first, value)
+                value = hash_bytes(data, at, first, value)
                 for byte in range(at, first):
                     length += (data[byte] & 0xC0) != 0x80
             raw_hashes[count] = value
@@ -279,8 +249,7 @@ def _repetition(
 ) -> None:
     size = _mask(room) + 1
     keys = np.empty(size, np.uint64)
-    numbers = np.empty(size, np.int32)
-    stamps = np.zeros(size, np.int32)
+    numbers = np.zeros(size, np.int64)  # the stamp above, so that the table need not be emptied
     hashes, raw_hashes = np.empty(room, np.uint64), np.empty(room, np.uint64)
     lengths, raw_lengths = np.empty(room, np.int32), np.empty(room, np.int32)
     ids, counts, places = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
@@ -291,14 +260,12 @@ def _repetition(
         values = found[row]
         count = words(data, start, stop, breaks, joins, hashes, lengths)
         values[WORDS] = count
-        _ngrams(hashes, lengths, count, stamp, keys, numbers, stamps, ids, counts, places, ends, values)
+        _ngrams(hashes, lengths, count, stamp, keys, numbers, ids, counts, places, ends, values)
         values[WORD_CHARS] = ends[count]
         stamp += _LONGEST + 1
         for level in range(2):
             count = _segments(data, start, stop, table, level + 1, hashes, lengths, raw_hashes, raw_lengths)
-            many, chars, _, total = _repeated(
-                hashes, lengths, count, stamp, keys, numbers, stamps, ids, counts
-            )
+            many, chars, _, total = _repeated(hashes, lengths, count, stamp, keys, numbers, ids, counts)
             column = PARAGRAPHS if level else LINES
             values[column] = count
             values[column + 1] = many
@@ -307,7 +274,7 @@ def _repetition(
             stamp += 1
             if level == 0:
                 values[EXTRA_LINE_CHARS] = _repeated(
-                    raw_hashes, raw_lengths, count, stamp, keys, numbers, stamps, ids, counts
+                    raw_hashes, raw_lengths, count, stamp, keys, numbers, ids, counts
                 )[2]
                 stamp += 1
 

@@ -90,7 +90,7 @@ def make(folder: Path, count: int) -> Run:
         {"stage": word, "key": "0" * 16, "in": count, "alive": count, "dropped": fates.get(word, {}),
          "quarantined": 0, "quarantined_by_reason": {}, "seconds": 0.0, "bytes": 300 * count, "tokens": None,
          "peak_mb": 0, "by_source": {"all": {**book, "dropped": fates.get(word, {})}}, "tallies": {}, "made": [0, 0],
-         "identity": {"parameters": given, "libraries": {}}, "parts": stems.get(word, []), "steps": {}}
+         "identity": {"libraries": {}}, "parameters": given.get(word, {}), "parts": stems.get(word, []), "steps": {}}
         for word in ("load", "clean", "dedup")
     ]  # fmt: skip
     run.update(run="made-up", name="made-up", recipe="none", state="done", started=0.0, stages=stages)

@@ -58,8 +58,8 @@ def pool() -> list[str]:
 
 @cache
 def sample_stages() -> tuple[Stage, ...]:
-    """The stages of the sample's recipe, in order, with their files located."""
-    read = recipe.read(HOME / "sample_data" / "recipe.yaml")
+    """The stages of the sample's recipe, in order, with their files located; without its token budget."""
+    read = recipe.read(HOME / "sample_data" / "recipe.yaml", ["mix.tokens=null"])
     return tuple(
         stage.located({label: read.locate(patterns) for label, patterns in stage.files().items()})
         for stage in read.stages
