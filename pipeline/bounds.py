@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline.stored import Stored
 from stages.clean import Clean
-from stages.profiles import ANY, PROFILES, Bound
-from stages.rules import MEASURES, effective
+from stages.profiles import Bound
+from stages.rules import MEASURES
 
 __all__ = ["Bound", "clean_bounds", "clean_of", "meaning"]
 
@@ -27,10 +27,7 @@ def clean_bounds(stored: Stored, profiles: Iterable[str | None]) -> dict[str, di
     if entry is None:
         return {}
     stage = clean_of(entry["parameters"])
-    return {
-        name: effective(stage.presets, stage.thresholds, PROFILES.get(name, ANY))
-        for name in sorted({profile for profile in profiles if profile is not None})
-    }
+    return {name: stage.bounds(name) for name in sorted({name for name in profiles if name is not None})}
 
 
 def meaning(column: str) -> str:

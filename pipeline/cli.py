@@ -158,15 +158,24 @@ def status(run: RunName = None, work: Work = None, machine: Json = False) -> Non
 
 
 @app.command()
-def report(run: RunName = None, work: Work = None) -> None:
+def report(
+    run: RunName = None,
+    work: Work = None,
+    language: Annotated[str, typer.Option(help="en or zh; other than en is written now.")] = "en",
+) -> None:
     """The path of a run's report.html."""
     from pipeline import runs  # noqa: PLC0415
 
-    path = runs.find(run, work or Path("work")).path / "report.html"
+    found = runs.find(run, work or Path("work"))
+    path = found.path / "report.html"
     if not path.is_file():
         raise RecipeError(
             [f"{path.parent.name} has no report: it did not finish (gristmill status says why)"]
         )
+    if language != "en":
+        from pipeline.report import translated  # noqa: PLC0415
+
+        path = translated(found, language)
     print(path)
 
 

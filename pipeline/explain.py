@@ -24,8 +24,7 @@ from pipeline.errors import RecipeError
 from pipeline.plain import clip
 from pipeline.route import render
 from pipeline.runs import Run
-from pipeline.store import read_table
-from pipeline.stored import Stored, reason_sentence, rows_of
+from pipeline.stored import Stored, read_columns, reason_sentence, rows_of
 from stages.packed import Packed
 
 __all__ = ["explain", "find", "grep", "render"]
@@ -88,7 +87,7 @@ def explain(run: Run, doc: str) -> dict[str, Any]:
     """
     stored = Stored(run)
     row = find(stored, doc)
-    document: dict[str, Any] = stored.documents().slice(row, 1).to_pylist()[0]
+    document = stored.document(row)
     text = stored.texts([row]).get(row, "")
     route = list(_route(stored, row))
     where = "load" if document["fate"] == "quarantined" else document["fate"]
@@ -119,10 +118,10 @@ def grep(run: Run, text: str, most: int = 20) -> list[dict[str, Any]]:
         raise RecipeError(["--grep looks for a text; say which"])
     stored = Stored(run)
     columns = ["doc_id", "orig_id", "source", "file", "record", "fate", "reason"]
-    table = stored.documents(columns)
     found: list[dict[str, Any]] = []
     for row, around in stored.search(text, AROUND, most):
-        found.append({**table.slice(row, 1).to_pylist()[0], "around": around})
+        document = stored.document(row)
+        found.append({**{name: document[name] for name in columns}, "around": around})
     return found
 
 
@@ -132,14 +131,13 @@ def _place(row: Mapping[str, Any]) -> str:
 
 def _route(stored: Stored, row: int) -> Iterator[dict[str, Any]]:
     """Each stage that was given the document: what it wrote of it, and why it dropped it if it did."""
-    part = int(np.searchsorted(stored.bounds, row, side="right")) - 1
-    place = row - int(stored.bounds[part])
+    part, place = stored.place(row)
     for entry in stored.stages:
         if not entry["parts"]:
             continue
-        table = read_table(stored.part_file(entry, part))
-        names = [name for name in table.column_names if name not in {"text", "tokens"}]
-        values = table.select(names).slice(place, 1).to_pylist()[0]
+        names = [name for name in stored.names(entry) if name not in {"text", "tokens"}]
+        table = read_columns(stored.part_file(entry, part), names)
+        values = table.slice(place, 1).to_pylist()[0]
         yield {
             "stage": entry["stage"],
             "reason": values["reason"],
@@ -171,16 +169,15 @@ def _shown(value: Any) -> Any:
 
 def _duplicate(stored: Stored, document: Mapping[str, Any], text: str) -> dict[str, Any]:
     """The survivor, and where the two differ."""
-    table = stored.documents(["doc_id", "orig_id", "source", "file", "record", "fate"])
-    rows = rows_of(table, [document["duplicate_of"]])
+    rows = rows_of(stored.documents(["doc_id"]), [document["duplicate_of"]])
     if not rows:
         return {"survivor": document["duplicate_of"], "similarity": document["similarity"]}
     row = rows[document["duplicate_of"]]
-    other = stored.texts([row], before="dedup").get(row, "")
+    survivor, other = stored.document(row), stored.texts([row], before="dedup").get(row, "")
     return {
         "survivor": document["duplicate_of"],
         "similarity": document["similarity"],
-        **{key: value for key, value in table.slice(row, 1).to_pylist()[0].items() if key != "doc_id"},
+        **{key: survivor[key] for key in ("orig_id", "source", "file", "record", "fate")},
         "text": clip(other, EXCERPT),
         "characters": len(other),
         "differences": list(islice(_differences(text, other), SHOWN)),

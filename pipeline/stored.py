@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import documents
 from pipeline.errors import IntegrityError
 from pipeline.runs import Run
 from pipeline.store import Marker, read_marker, read_table
@@ -93,13 +92,31 @@ class Stored:
 
     def documents(self, columns: list[str] | None = None) -> pa.Table:
         """The documents table, or some of its columns."""
-        return documents.read(self.run, columns)
+        files = sorted((self.run.path / "documents").glob("*.parquet"))
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return pa.concat_tables(pool.map(lambda path: read_columns(path, columns), files))
+
+    def place(self, row: int) -> tuple[int, int]:
+        """The part that holds a row, and the row's position in it."""
+        part = int(np.searchsorted(self.bounds, row, side="right")) - 1
+        return part, row - int(self.bounds[part])
+
+    def document(self, row: int) -> dict[str, Any]:
+        """One row of the documents table."""
+        part, place = self.place(row)
+        path = sorted((self.run.path / "documents").glob("*.parquet"))[part]
+        found: dict[str, Any] = read_columns(path).slice(place, 1).to_pylist()[0]
+        return found
+
+    def names(self, entry: Mapping[str, Any]) -> list[str]:
+        """The columns that a stage wrote, `reason` and `alive` among them."""
+        return list(self._schema(entry).names)
 
     def columns(self) -> dict[str, list[str]]:
         """Column -> the stages of the run that wrote it, in order."""
         found: dict[str, list[str]] = {}
         for entry in self.stages:
-            for name in self._schema(entry).names if entry["parts"] else ():
+            for name in self.names(entry) if entry["parts"] else ():
                 found.setdefault(name, []).append(entry["stage"])
         return found
 
@@ -126,7 +143,7 @@ class Stored:
         """
         by_part: dict[int, list[int]] = {}
         for row in sorted(set(rows)):
-            by_part.setdefault(int(np.searchsorted(self.bounds, row, side="right")) - 1, []).append(row)
+            by_part.setdefault(self.place(row)[0], []).append(row)
 
         def read(part: int) -> dict[int, str]:
             wanted = by_part[part]
@@ -173,7 +190,7 @@ class Stored:
             if entry["stage"] == before:
                 break
             if entry["parts"] and name in self._schema(entry).names:
-                own = read_table(self.part_file(entry, part), [name]).column(0).combine_chunks()
+                own = read_columns(self.part_file(entry, part), [name]).column(0).combine_chunks()
                 found = own if found is None else pc.coalesce(own, found)
         assert found is not None  # noqa: S101 - callers ask for columns that are there
         return found
@@ -187,6 +204,13 @@ class Stored:
                 pa.ipc.open_file(pa.memory_map(str(path), "rb")).schema if arrow else pq.read_schema(path)
             )
         return self._schemas[word]
+
+
+def read_columns(path: Path, names: list[str] | None = None) -> pa.Table:
+    """Columns of a data file, read on this thread; `pq.read_table` would import pandas where it is installed."""
+    if path.suffix == ".parquet":
+        return pq.ParquetFile(path, memory_map=True).read(columns=names, use_threads=False)
+    return read_table(path, names)
 
 
 def reason_sentence(word: str, reason: str) -> str:

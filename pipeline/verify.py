@@ -172,7 +172,7 @@ def _compared(stored: Stored, packed: Packed) -> Iterator[str]:
 
 def _truncates(stored: Stored) -> bool:
     entry = stored.entry("pack")
-    return entry is not None and entry["identity"]["parameters"].get("overlong") == "truncate"
+    return entry is not None and entry["parameters"].get("overlong") == "truncate"
 
 
 def _rows(
@@ -208,10 +208,10 @@ def _tokens(stored: Stored, rows: list[int]) -> dict[int, npt.NDArray[np.int64]]
     parts: dict[int, Any] = {}
     found = {}
     for row in rows:
-        part = int(np.searchsorted(stored.bounds, row, side="right")) - 1
+        part, place = stored.place(row)
         if part not in parts and entry is not None:
             parts[part] = read_table(stored.part_file(entry, part), ["tokens"]).column("tokens")
-        values = parts[part][row - int(stored.bounds[part])].values
+        values = parts[part][place].values
         found[row] = np.zeros(0, np.int64) if values is None else values.to_numpy().astype(np.int64)
     return found
 

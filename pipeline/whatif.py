@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import recipe as recipes
 from pipeline import runs
-from pipeline.bounds import clean_of
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
 from pipeline.executors import Executor, executor
@@ -34,13 +34,15 @@ from pipeline.recipe import Recipe
 from pipeline.store import read_table
 from pipeline.stored import Stored
 from stages.clean import Clean
-from stages.profiles import ANY, PROFILES
-from stages.rules import LINE_RULES, MEASURES, RULES, effective
+from stages.columns import whole
+from stages.rules import LINE_RULES, RULES, first_reasons
 
 __all__ = ["render", "whatif"]
 
 JUDGED: Final = frozenset({"presets", "thresholds"})
-"""Parameters of clean that decide from measurements alone."""
+"""Parameters of clean that decide from measurements alone, but for lines."""
+EDITING: Final = frozenset({"c4", "refinedweb"})
+"""Presets that also remove lines."""
 
 
 def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = None) -> dict[str, Any]:
@@ -130,18 +132,17 @@ def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:
     entry = stored.entry(word)
     if word != "clean" or entry is None:
         return False
-    earlier = clean_of(entry["parameters"])
     stages = [stage for recipe in changed for stage in recipe.stages if isinstance(stage, Clean)]
-    return all(_writes(stage) == _writes(earlier) for stage in stages)
+    earlier = _writes(entry["parameters"])
+    return all(not stage.block and _writes(stage.model_dump(mode="json")) == earlier for stage in stages)
 
 
-def _writes(stage: Clean) -> dict[str, Any]:
-    """What of clean's parameters decides its text and measurements: all but bounds; of c4, its lines too."""
-    lines = {name: bound for name, bound in stage.thresholds.items() if name in LINE_RULES}
+def _writes(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What of clean's parameters decides its text and measurements: not the rules that only drop documents."""
     return {
-        **stage.model_dump(exclude=set(JUDGED | Clean.guards)),
-        "lines": "c4" in stage.presets,
-        "thresholds": lines,
+        **{name: value for name, value in parameters.items() if name not in JUDGED | Clean.guards},
+        "editing": EDITING & set(parameters["presets"]),
+        "lines": {name: bound for name, bound in parameters["thresholds"].items() if name in LINE_RULES},
     }
 
 
@@ -155,14 +156,12 @@ def _measured(stored: Stored, recipe: Recipe, word: str) -> dict[str, Any]:
     tally = _Tally(stored)
     fails: dict[str, list[int]] = {}
     for part in range(len(entry["parts"])):
-        table = read_table(stored.part_file(entry, part), ["profile", "bytes", *MEASURES])
+        table = read_table(stored.part_file(entry, part), [name for name in Clean.writes if name != "text"])
         given = np.flatnonzero(table.column("profile").is_valid().to_numpy())
-        table = table.take(pa.array(given))
-        beyond = _beyond(stage, table)
-        first = np.full(len(given), None, np.object_)
-        for code in reversed(beyond):
-            first[beyond[code]] = code
-        first[table.column("chars").to_numpy() == 0] = "empty"
+        table = table.take(pa.array(given)).combine_chunks()
+        columns = {name: whole(table.column(name)) for name in table.column_names}
+        first = np.array([*stage.judge(columns), None], np.object_)[:-1]
+        beyond = _beyond(stage, columns)
         times = sum((mask.astype(np.int64) for mask in beyond.values()), np.zeros(len(given), np.int64))
         for code, mask in beyond.items():
             counts = fails.setdefault(code, [0, 0])
@@ -173,23 +172,15 @@ def _measured(stored: Stored, recipe: Recipe, word: str) -> dict[str, Any]:
     return {**tally.result(), "rules": rules, "made": 0}
 
 
-def _beyond(stage: Clean, table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
+def _beyond(stage: Clean, columns: Mapping[str, pa.Array]) -> dict[str, npt.NDArray[np.bool_]]:
     """Rule -> which rows lie beyond its bounds, in the order in which reasons are looked for."""
-    profiles = table.column("profile").to_numpy()
-    beyond: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
-    values = {name: table.column(name).to_numpy().astype(np.float64) for name in MEASURES}
+    profiles = columns["profile"].to_numpy(zero_copy_only=False)
+    beyond: dict[str, npt.NDArray[np.bool_]] = {}
     for name in sorted(set(profiles)):
-        here = profiles == name
-        for code, bound in effective(stage.presets, stage.thresholds, PROFILES.get(name, ANY)).items():
-            mine = values[code.partition(".")[2]]
-            fine = ~np.isnan(mine)
-            if bound.min is not None:
-                fine &= mine >= bound.min
-            if bound.max is not None:
-                fine &= mine <= bound.max
-            beyond.setdefault(code, np.zeros(len(profiles), bool))[here & ~fine] = True
-    order = [code for code in Clean.reasons if code in beyond]
-    return {code: beyond[code] for code in order}
+        for rule, bound in stage.bounds(name).items():
+            failed = first_reasons(columns, {rule: bound}) == rule
+            beyond.setdefault(rule, np.zeros(len(profiles), bool))[(profiles == name) & failed] = True
+    return {rule.code: beyond[rule.code] for rule in RULES if rule.code in beyond}
 
 
 class _Tally:

@@ -130,7 +130,7 @@ class Clean(Local):
         langs = rows["lang"].to_pylist() if "lang" in rows.column_names else None
         texts, columns = self._measured(texts, langs)
         columns |= identifiers
-        reasons = pa.array(self._reasons(columns), pa.string())
+        reasons = pa.array(self.judge(columns), pa.string())
         columns["text"] = pc.if_else(pc.is_null(reasons), texts, pa.scalar(None, TEXT))
         columns["bytes"] = pc.binary_length(texts).cast(pa.int64())
         return Out(columns, reasons, tallies)
@@ -160,13 +160,18 @@ class Clean(Local):
             columns.setdefault(name, pa.nulls(len(texts), kind))
         return texts, columns
 
-    def _reasons(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
+    def bounds(self, profile: str | None) -> dict[str, Bound]:
+        """Rule -> what it accepts of documents of a profile, in the order in which reasons are looked for."""
+        presets = (*self.presets, "block") if self.block else self.presets
+        return effective(presets, self.thresholds, PROFILES.get(profile or "", ANY))
+
+    def judge(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
+        """The first rule that each row fails, from its measurements alone."""
         profiles = columns["profile"].to_numpy(zero_copy_only=False)
         reasons = np.full(len(profiles), None, np.object_)
         for name in sorted(set(profiles)):
             chosen = np.flatnonzero(profiles == name)
-            presets = (*self.presets, "block") if self.block else self.presets
-            judged = effective(presets, self.thresholds, PROFILES.get(name, ANY))
+            judged = self.bounds(name)
             if judged:
                 reasons[chosen] = first_reasons(
                     {rule: values.take(pa.array(chosen)) for rule, values in columns.items()}, judged

@@ -14,18 +14,20 @@ from __future__ import annotations
 import json
 import math
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline import card, plain
+from pipeline.errors import RecipeError
 from pipeline.recipe import Recipe
 from pipeline.report import charts, counts, duplicates, metrics, outcomes, samples, shards, tables
 from pipeline.runs import Run
 from pipeline.store import write_json, writing
 from pipeline.stored import Stored
 
-__all__ = ["environment", "facts", "render", "write"]
+__all__ = ["environment", "facts", "render", "translated", "write"]
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
@@ -45,6 +47,25 @@ def write(recipe: Recipe, run: Run) -> None:
         beside.write_text(render(found, shown, title=recipe.name), encoding="utf-8")
     card.write(run.path, found)
     write_json(run.path / "report.json", found)
+
+
+def translated(run: Run, language: str) -> Path:
+    """Writes RUN/report.<language>.html from report.json and the run's texts, and returns its path.
+
+    Raises:
+        RecipeError: a language that the page has no words for.
+    """
+    known = [path.name.removesuffix(".json") for path in files("pipeline.report").joinpath("templates").iterdir()
+             if path.name.endswith(".json")]  # fmt: skip
+    if language not in known:
+        raise RecipeError([f"the report speaks en and {', '.join(known)}, not {language!r}"])
+    found = json.loads((run.path / "report.json").read_bytes())
+    stored = Stored(run)
+    path = run.path / f"report.{language}.html"
+    with writing(path) as beside:
+        shown = samples.gather(stored, found["stages"])
+        beside.write_text(render(found, shown, title=found["name"], language=language), encoding="utf-8")
+    return path
 
 
 def facts(stored: Stored) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.report.counts import Documents
 from pipeline.stored import Stored
+from stages.dedup import Dedup
 
 STEPS: Final = 50  # of the curve
 BINS: Final = 20  # of similarity
@@ -33,8 +34,8 @@ def duplicates(stored: Stored, table: Documents) -> dict[str, Any]:
     similar = table.table.column("similarity").drop_null().to_numpy()
     sizes = table.table.filter(table.kept).column("cluster_size").drop_null().to_numpy()
     clusters = np.unique(sizes[sizes > 1], return_counts=True)
-    parameters = entry["identity"]["parameters"]
-    bands, rows, threshold = (parameters.get(name) for name in ("bands", "rows", "threshold"))
+    stage = Dedup.model_validate(entry["parameters"])
+    (bands, rows), threshold = stage.banding, stage.threshold
     found: dict[str, Any] = {
         "dropped": sum(entry["dropped"].values()),
         "similarity": [int(n) for n in np.histogram(similar, bins=BINS, range=(0.0, 1.0))[0]],
@@ -46,7 +47,7 @@ def duplicates(stored: Stored, table: Documents) -> dict[str, Any]:
         "curve": [],
         "missed": None,
     }
-    if bands and rows and threshold is not None:
+    if stage.near:
         x = np.linspace(0, 1, STEPS + 1)
         found["curve"] = [[round(float(s), 3), float(1 - (1 - s**rows) ** bands)] for s in x]
         above = np.linspace(threshold, 1, 1001)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.bounds import Bound, clean_bounds, meaning
-from pipeline.stored import Stored
+from pipeline.stored import Stored, read_columns
 
 FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 """Other cuts: the bound in force times these."""
@@ -47,12 +47,12 @@ def metrics(stored: Stored) -> list[dict[str, Any]]:
     integer = {name: pa.types.is_integer(schema.field(name).type) for name in columns}
     profiles: Counter[str] = Counter()
     for path in files:
-        for value in pq.read_table(path, columns=["profile"]).column(0).value_counts().to_pylist():
+        for value in read_columns(path, ["profile"]).column(0).value_counts().to_pylist():
             profiles[value["values"]] += value["counts"]
     bounds = clean_bounds(stored, profiles)
 
     def count(path: Path) -> dict[str, tuple[Counts, Counts, dict[Any, int]]]:
-        table = pq.read_table(path, columns=["fate", "profile", *columns], use_threads=False)
+        table = read_columns(path, ["fate", "profile", *columns])
         kept = table.column("fate").to_numpy() == "kept"
         profile = table.column("profile").to_numpy()
         return {

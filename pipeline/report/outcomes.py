@@ -28,7 +28,7 @@ def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
     entry = stored.entry("mix")
     if entry is None:
         return []
-    by = entry["identity"]["parameters"].get("by", "source")
+    by = entry["parameters"].get("by", "source")
     names = [by] if isinstance(by, str) else list(by)
     kept = table.table.filter(table.kept)
     if any(name not in kept.column_names for name in names):
