@@ -33,11 +33,9 @@ def digests(work: Path) -> dict[str, dict[str, Any]]:
         if not ids:
             ids = [table.select(["doc_id"]) for table in tables]
         if tables:
-            names = [*kind.writes, "reason"]
+            names = [name for name in tables[0].column_names if name not in {"doc_id", "alive"}]
             parts = [
-                table.select([name for name in names if name != "doc_id"]).append_column(
-                    "doc_id", own["doc_id"]
-                )
+                table.select(names).append_column("doc_id", own["doc_id"])
                 for table, own in zip(tables, ids, strict=True)
             ]
             content = table_sha256(pa.concat_tables(parts).sort_by("doc_id"))
