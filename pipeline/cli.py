@@ -289,6 +289,24 @@ def verify_(
     print(f"{found.id}: everything verifies")
 
 
+@app.command("export")
+def export_(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="hf, megatron or nanogpt.")],
+    where: Annotated[
+        list[str], typer.Argument(metavar="[RUN] DIR", help="The run, and the folder to write.")
+    ],
+    work: Work = None,
+) -> None:
+    """A run's shards for other trainers: Hugging Face datasets, Megatron, nanoGPT."""
+    from pipeline import export, runs  # noqa: PLC0415
+
+    if len(where) > 2:
+        raise RecipeError([f"export: expected FORMAT [RUN] DIR, found {len(where)} words after FORMAT"])
+    found = runs.find(where[0] if len(where) == 2 else None, work or Path("work"))
+    for path in export.export(form, found.path / "packed", Path(where[-1])):
+        print(path)
+
+
 @app.command()
 def train(
     target: Annotated[Path, typer.Argument(metavar="RECIPE|PACKED", help="A recipe with train:, or shards.")],

@@ -23,7 +23,7 @@ from pipeline.executors import cores
 from pipeline.flow import Flow
 from pipeline.keys import short
 from pipeline.runs import Run
-from pipeline.store import Marker, file_sha256, inspect, mark, read_marker, read_table, writing
+from pipeline.store import Marker, columns_of, file_sha256, inspect, mark, read_marker, read_table, writing
 from stages.base import stage_class
 
 HITS: Final = pa.list_(
@@ -107,7 +107,7 @@ def table(markers: Mapping[str, Marker]) -> pa.Table:
     reason = np.zeros(0, object)
     for place, (word, marker) in enumerate(markers.items()):
         path = Path(str(marker.data))
-        names = [n for n in stage_class(word).writes if n not in {"text", "tokens", "excerpt"}]
+        names = [n for n in columns_of(path) if n not in {"text", "tokens", "excerpt", "reason", "alive"}]
         columns = read_table(path, [*names, "reason"])
         if place == 0:
             rows = columns.num_rows

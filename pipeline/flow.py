@@ -205,7 +205,7 @@ class Flow:
         provider: dict[str, Marker] = {}
         for done in self.walked:
             if done.parts:
-                provider |= {name: done.parts[part] for name in wanted if name in done.stage.writes}
+                provider |= {name: done.parts[part] for name in wanted if name in done.stage.written}
         optional = {"bytes", "token_count", *stage.optional}
         absent = [name for name in wanted if name not in provider and name not in optional]
         if absent:
@@ -265,7 +265,7 @@ class Flow:
             out = self.store / stage.word() / short(identity) / "settled"
             task = self._task("settle", stage, paths, out, turn=-1, last=True)
             steps["settle"] = self._step(stage, "settle", [task])
-        done = self._applied(stage, stage.apply_reads, ruling, steps.get("settle", []), steps)
+        done = self._applied(stage, stage.needed, ruling, steps.get("settle", []), steps)
         for marker in [*steps.get("settle", []), *([ruling] if ruling else [])]:
             for name, (_, sha256) in marker.body.get("files", {}).items():
                 artifact = name.partition(".")[2]

@@ -205,7 +205,7 @@ def _stages(tree: Any, words: list[str], lines: Lines, complaints: list[str]) ->
         kind = stage_class(word)
         seed = plain.get("seed")
         filled: dict[str, Any] = {"seed": seed if isinstance(seed, int) else 0, "sources": list(sources)}
-        if plain.get("max_drop") is not None:
+        if plain.get("max_drop") is not None and kind.model_fields["max_drop"].default < 1:
             filled["max_drop"] = plain["max_drop"]
         for key, value in filled.items():
             if key in kind.model_fields and not issubclass(kind, Source):
@@ -282,7 +282,7 @@ def _order(stages: Sequence[Stage], lines: Lines) -> list[str]:
             complaints.append(
                 f"{lines.at(word)}: {word} needs {missing}, which no stage before it makes{hint}"
             )
-        written |= set(stage.writes)
+        written |= set(stage.written)
         made |= set(stage.publishes)
     return complaints
 

@@ -143,6 +143,15 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     return table.select(columns) if columns is not None else table
 
 
+def columns_of(path: Path) -> list[str]:
+    """The names of a data file's columns."""
+    if path.suffix == ".parquet":
+        names: list[str] = pq.read_schema(path, memory_map=True).names
+    else:
+        names = pa.ipc.open_file(pa.memory_map(str(path), "rb")).schema.names
+    return names
+
+
 def publish(stem: Path, table: pa.Table, body: Mapping[str, Any], *, parquet: bool) -> Marker:
     """Publishes a table under `stem`, then its marker.
 

@@ -165,7 +165,7 @@ def _read(stage: Source, task: Task, started: float) -> Marker:
 
 def _apply(stage: Local | Global, task: Task, started: float) -> Marker:
     """Local and Global: columns and reasons for the living rows of one part."""
-    columns = stage.apply_reads if isinstance(stage, Global) else stage.reads
+    columns = stage.needed if isinstance(stage, Global) else stage.reads
     living = view.read(task["view"], (*columns, *stage.optional))
     if isinstance(stage, Global):
         ruling = None

@@ -69,9 +69,9 @@ def scatter(living: Living, out: Out, stage: Stage) -> pa.Table:
         StageFailed: the stage broke its declaration (columns, lengths, reason codes).
     """
     word, size = stage.word(), living.rows.num_rows
-    if set(out.columns) != set(stage.writes):
+    if set(out.columns) != set(stage.written):
         raise StageFailed(
-            f"stage {word} declares columns {sorted(stage.writes)} but wrote {sorted(out.columns)}"
+            f"stage {word} declares columns {sorted(stage.written)} but wrote {sorted(out.columns)}"
         )
     named = {**out.columns, "reason": out.reasons}
     for name, column in named.items():
@@ -82,7 +82,7 @@ def scatter(living: Living, out: Out, stage: Stage) -> pa.Table:
     unknown = set(out.reasons.unique().to_pylist()) - {None, *stage.reasons}
     if unknown:
         raise StageFailed(f"stage {word} drops rows for undeclared reasons {sorted(unknown)}")
-    kinds = {**stage.writes, "reason": pa.string()}
+    kinds = {**stage.written, "reason": pa.string()}
     columns = {name: column.cast(kinds[name]) for name, column in named.items()}
     lives = columns["reason"].is_null()
     if size == living.total:

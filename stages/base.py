@@ -120,7 +120,7 @@ class Stage(BaseModel):
         reads: columns of the rows it is handed. `row` (uint32, position in the part) and `doc_id`
             (fixed binary 16) are always there.
         optional: columns handed over when an earlier stage of the recipe wrote them, absent otherwise.
-        writes: column name -> Arrow type of what it adds.
+        writes: column name -> Arrow type of what it adds, whatever its parameters (see `written`).
         reasons: code -> one sentence, for every reason it may drop a row for.
         libraries: distributions whose version may change the output; they enter the key.
         uses: names of artifacts of earlier stages that it needs ("tokenizer.json").
@@ -179,6 +179,11 @@ class Stage(BaseModel):
         """
         del sizes
         return []
+
+    @property
+    def written(self) -> Mapping[str, pa.DataType]:
+        """The columns that it writes with these parameters: all of `writes`, unless a stage knows better."""
+        return self.writes
 
     def identity(self) -> dict[str, Any]:
         """The parameters that decide the output: every field but the guards, as JSON values."""
@@ -256,6 +261,11 @@ class Global(Stage):
 
     apply_reads: ClassVar[tuple[str, ...]] = ()
     """Columns that `apply` needs (surveys get `reads`)."""
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that `apply` needs with these parameters: `apply_reads`, unless a stage knows better."""
+        return self.apply_reads
 
     @property
     def rounds(self) -> int:

@@ -8,11 +8,8 @@ earlier one of its benchmark is indexed once.
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,12 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from backports import zstd
 from pydantic import BaseModel, ConfigDict, Field
 
 from stages.base import StageError
 from stages.columns import TEXT, utf8
-from stages.kernels.ngrams import Rules, Table, grams_of, table_of
+from stages.formats.benchmark import records
+from stages.kernels.characters import WORD, classes
+from stages.kernels.ngrams import Grams, Rules, Table, distinct, grams_of, table_of
 
 
 class Benchmark(BaseModel):
@@ -38,13 +36,16 @@ class Benchmark(BaseModel):
     """How evidence and report call it."""
 
     paths: tuple[str, ...] = Field(min_length=1)
-    """JSON Lines files (.gz and .zst too), globs allowed."""
+    """Files of records: JSON Lines, a JSON array, CSV, TSV, Parquet, Arrow, compressed or not; globs allowed."""
 
     question: str | None = "question"
     """Field of the question; dots lead into nested objects, lists are joined by spaces."""
 
     answer: str | None = None
-    """Field of the answer, matched alone and joined to the question."""
+    """Field of the answer, matched alone and joined to the question.
+
+    `choices[gold]` is the choice that the field `gold` numbers from 0 or names by a letter from A.
+    """
 
     passage: str | None = None
     """Field of a context that the question is about."""
@@ -69,8 +70,12 @@ class Index:
     Attributes:
         table: the grams.
         weak: bool[grams], grams of too few different tokens or of too many texts to convict alone.
-        starts: int64[grams + 1], where in `items` the items of each gram lie.
-        items: int64[], items, ascending for each gram.
+        starts: int64[grams + 1], where in `texts` the texts of each gram lie.
+        texts: int64[], texts (parts of items), ascending for each gram.
+        sizes: int64[texts], tokens that the grams of each text cover.
+        owners: int64[texts + 1], where in `items` the items of each text lie.
+        items: int64[], items.
+        before, after: gram at a text's edge -> what stands beyond it there, but no white space.
         benchmark: int64[items], place of each item's benchmark.
         names: the items' names.
         counts: by benchmark.
@@ -79,36 +84,44 @@ class Index:
     table: Table
     weak: npt.NDArray[np.bool_]
     starts: npt.NDArray[np.int64]
+    texts: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    owners: npt.NDArray[np.int64]
     items: npt.NDArray[np.int64]
+    before: Mapping[int, set[str]]
+    after: Mapping[int, set[str]]
     benchmark: npt.NDArray[np.int64]
     names: tuple[str, ...]
     counts: tuple[Count, ...]
 
+    def texts_of(self, gram: int) -> npt.NDArray[np.int64]:
+        """The texts that hold a gram."""
+        return self.texts[self.starts[gram] : self.starts[gram + 1]]
+
     def items_of(self, gram: int) -> npt.NDArray[np.int64]:
-        """The items that hold a gram."""
-        return self.items[self.starts[gram] : self.starts[gram + 1]]
+        """The items that hold a gram, ascending."""
+        texts = self.texts_of(gram).tolist()
+        return np.unique(np.concatenate([self.items[self.owners[t] : self.owners[t + 1]] for t in texts]))
 
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = gzip.decompress(content)
-    elif path.suffix == ".zst":
-        content = zstd.decompress(content)
-    for number, line in enumerate(io.BytesIO(content), 1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise StageError(f"{path}, line {number}: not a JSON object ({error})") from error
+    def edges(self, gram: int, text: str, start: int, end: int) -> tuple[int, int]:
+        """The span of a gram in a text, with the punctuation that surrounds its benchmark text, if it is there."""
+        before = (len(own) for own in self.before.get(gram, ()) if text.endswith(own, 0, start))
+        after = (len(own) for own in self.after.get(gram, ()) if text.startswith(own, end))
+        return start - max(before, default=0), end + max(after, default=0)
 
 
 def _value(record: dict[str, Any], field: str | None) -> str:
     """The text of a field; empty where there is none."""
     if field is None:
         return ""
+    field, _, chosen = field.removesuffix("]").partition("[")
     found: Any = record
     for step in field.split("."):
         found = found.get(step) if isinstance(found, dict) else None
+    if isinstance(found, list) and chosen:
+        number = _value(record, chosen)
+        place = int(number) if number.isdecimal() else "ABCDEFGHIJ".find(number) if number else -1
+        return str(found[place]) if 0 <= place < len(found) else ""
     if isinstance(found, list):
         return " ".join(str(value) for value in found)
     return "" if found is None else str(found)
@@ -133,9 +146,9 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
     names: list[str] = []
     seen: set[tuple[str, ...]] = set()
     known: dict[str, None] = {}
-    records = 0
+    count = 0
     for path in paths:
-        for record in _records(path):
+        for record in records(path):
             values = [
                 _value(record, field) for field in (benchmark.question, benchmark.answer, benchmark.passage)
             ]
@@ -144,8 +157,8 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
             if parts not in seen:
                 seen.add(parts)
                 texts.add(first + len(names), *parts)
-                names.append(_value(record, benchmark.id) or str(records))
-            records += 1
+                names.append(_value(record, benchmark.id) or str(count))
+            count += 1
     if not seen - {("", "", "")}:
         fields = [field for field in (benchmark.question, benchmark.answer, benchmark.passage) if field]
         raise StageError(
@@ -153,7 +166,27 @@ def _gather(benchmark: Benchmark, paths: Sequence[Path], first: int, texts: _Tex
             f"records have {', '.join(known) or 'no fields at all'}; name the right ones under question:, "
             "answer: or passage:"
         )
-    return names, records - len(names)
+    return names, count - len(names)
+
+
+def _beyond(
+    texts: Sequence[tuple[str, int]], grams: Grams, places: npt.NDArray[np.int64]
+) -> tuple[dict[int, set[str]], dict[int, set[str]]]:
+    """What stands before the first token of a text and behind its last, by the gram there."""
+    kinds = classes()
+    before: dict[int, set[str]] = {}
+    after: dict[int, set[str]] = {}
+    for k in np.flatnonzero(grams.starts == 0).tolist():
+        text, _ = texts[grams.owners[k]]
+        first = next(at for at, c in enumerate(text) if kinds[ord(c)] & WORD)
+        if found := text[:first].lstrip():
+            before.setdefault(int(places[k]), set()).add(found)
+    for k in np.flatnonzero(grams.starts + grams.lengths == grams.tokens[grams.owners]).tolist():
+        text, _ = texts[grams.owners[k]]
+        last = next(at for at in range(len(text) - 1, -1, -1) if kinds[ord(text[at])] & WORD)
+        if found := text[last + 1 :].rstrip():
+            after.setdefault(int(places[k]), set()).add(found)
+    return before, after
 
 
 @lru_cache(maxsize=2)
@@ -177,28 +210,33 @@ def _index(
     seams = np.array([seam for _, seam in texts.items_of], np.int64)
     grams = grams_of(data, offsets, seams, rules)
     table = table_of(grams, rules.head)
-    places = np.searchsorted(table.grams, grams.grams)
-    pairs = np.unique(np.stack([places, grams.owners], 1), axis=0)
+    places = table.find(grams.grams)
+    pairs = distinct(places << 32 | grams.owners)
+    of_gram, of_text = pairs >> 32, pairs & 0xFFFFFFFF
     weak = np.zeros(len(table.grams), np.bool_)
     weak[places[grams.distinct < min_distinct]] = True
     if max_texts is not None:
-        weak |= np.bincount(pairs[:, 0], minlength=len(weak)) > max_texts
+        weak |= np.bincount(of_gram, minlength=len(weak)) > max_texts
     owned = list(texts.items_of.values())
-    sizes = np.array([len(items) for items in owned], np.int64)
-    flat = np.array([item for items in owned for item in items], np.int64)
-    of_text = pa.LargeListArray.from_arrays(pa.array(np.append(0, np.cumsum(sizes))), pa.array(flat))
-    items = of_text.take(pa.array(pairs[:, 1])).flatten().to_numpy()
-    both = np.unique(np.stack([np.repeat(pairs[:, 0], sizes[pairs[:, 1]]), items], 1), axis=0)
-    starts = np.searchsorted(both[:, 0], np.arange(len(weak) + 1))
-    of_benchmark = np.array(numbers, np.int64)
+    owners = np.append(0, np.cumsum([len(items) for items in owned])).astype(np.int64)
+    items = np.array([item for own in owned for item in own], np.int64)
+    least, most = np.full(len(owned), 1 << 40), np.zeros(len(owned), np.int64)
+    np.minimum.at(least, grams.owners, grams.starts)
+    np.maximum.at(most, grams.owners, grams.starts + grams.lengths)
     checked = np.zeros(len(names), np.bool_)
-    checked[both[:, 1]] = True
+    checked[items[np.repeat(most > 0, np.diff(owners))]] = True
+    of_benchmark = np.array(numbers, np.int64)
     counts = tuple(
         Count(int(own.sum()), repeated[number], int((own & ~checked).sum()))
         for number in range(len(benchmarks))
         for own in [of_benchmark == number]
     )
-    return Index(table, weak, starts, both[:, 1], of_benchmark, tuple(names), counts)
+    before, after = _beyond(list(texts.items_of), grams, places)
+    starts = np.searchsorted(of_gram, np.arange(len(weak) + 1))
+    sizes = np.maximum(most - least, 0)
+    return Index(
+        table, weak, starts, of_text, sizes, owners, items, before, after, of_benchmark, tuple(names), counts
+    )
 
 
 def index_of(
@@ -218,7 +256,8 @@ def index_of(
         max_texts: grams in more different texts than this are weak; None: never.
 
     Raises:
-        StageError: a file is not JSON Lines, or a benchmark has none of the fields.
+        StageError: a benchmark has none of the fields.
+        BenchmarkFileError: a file is broken.
     """
     stamped = tuple(
         tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths) for paths in files

@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from stages.base import Global, Out
+from stages.base import Global, Out, Share
 from stages.benchmarks import Benchmark, Index, index_of
-from stages.columns import utf8
+from stages.columns import TEXT, utf8
+from stages.cutting import JOINT, cut_away, joints_of
+from stages.evidence import covering, documents, items_of, regions
 from stages.kernels.comparison import exact_keys
 from stages.kernels.ngrams import LONGEST, Rules, scan, spans_of
 from stages.kernels.units import normalised, origins
@@ -38,15 +41,19 @@ class Decontaminate(Global):
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text",)
-    writes: ClassVar[Mapping[str, pa.DataType]] = {"contamination": pa.list_(_HIT)}
+    writes: ClassVar[Mapping[str, pa.DataType]] = {
+        "contamination": pa.list_(_HIT),
+        "text": TEXT,
+        "bytes": pa.int64(),
+    }
     reasons: ClassVar[Mapping[str, str]] = {"contaminated": "holds a question or answer of a benchmark."}
     publishes: ClassVar[tuple[str, ...]] = ("contamination.json",)
 
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1)
     """The benchmarks to look for."""
 
-    action: Literal["drop", "tag"] = "drop"
-    """Drop a contaminated document, or only write the evidence beside it."""
+    action: Literal["drop", "cut", "tag"] = "drop"
+    """Drop a contaminated document, cut the regions out of it, or only write the evidence beside it."""
 
     n: int = Field(13, ge=1, le=LONGEST)
     """Tokens that must match in a row."""
@@ -67,10 +74,22 @@ class Decontaminate(Global):
     """
 
     min_distinct_words: int = Field(4, ge=1)
-    """A gram with fewer different words convicts nobody."""
+    """A gram with fewer different words, numbers not counted, convicts nobody."""
+
+    coverage: Share | None = None
+    """Null: any gram convicts. Else a gram convicts only where this share of its benchmark text is found."""
 
     max_items: int | None = Field(10, ge=1)
     """A gram in more different benchmark texts than this is their form, and convicts nobody; null: no limit."""
+
+    window: int = Field(200, ge=0)
+    """Of `cut`: characters that go with a region on either side, and then on to the edge of a word."""
+
+    min_piece: int = Field(200, ge=1)
+    """Of `cut`: shorter pieces between regions go too."""
+
+    max_regions: int = Field(10, ge=1)
+    """Of `cut`: a document with more regions is dropped."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -81,6 +100,16 @@ class Decontaminate(Global):
         if self.short > self.n or self.short_cjk > self.n_cjk:
             raise ValueError("short must not exceed n, nor short_cjk n_cjk: shorter parts match whole")
         return self
+
+    @property
+    def written(self) -> Mapping[str, pa.DataType]:
+        """The evidence; `cut` also writes texts."""
+        return self.writes if self.action == "cut" else {"contamination": self.writes["contamination"]}
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Only `cut` looks at texts again."""
+        return ("text",) if self.action == "cut" else ()
 
     @property
     def rounds(self) -> int:
@@ -94,8 +123,8 @@ class Decontaminate(Global):
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """What decides the hits: not the action, nor how often a phrase may occur."""
         del turn
-        identity = self.identity()
-        return {name: identity[name] for name in identity if name not in {"action", "max_document_frequency"}}
+        later = {"action", "coverage", "max_document_frequency", "window", "min_piece", "max_regions"}
+        return {name: value for name, value in self.identity().items() if name not in later}
 
     def _index(self) -> Index:
         rules = Rules(self.n, self.short, self.n_cjk, self.short_cjk)
@@ -113,17 +142,24 @@ class Decontaminate(Global):
         texts, changed = normalised(rows["text"])
         data, offsets = utf8(texts)
         hits = scan(data, offsets, index.table)
-        found, places = np.unique(hits[:, 0], return_inverse=True)
+        found, starts = np.unique(hits[:, 0], return_index=True)
         spans = np.zeros((len(hits), 2), np.int64)
         forms = np.zeros(len(hits), np.uint64)
-        for place, row in enumerate(found.tolist()):
-            own = np.flatnonzero(places == place)
+        stored = rows["text"]
+        for row, (start, stop) in zip(found.tolist(), pairwise([*starts.tolist(), len(hits)]), strict=True):
+            own = slice(start, stop)
+            text = stored[row].as_py()
             tokens = spans_of(data, int(offsets[row]), int(offsets[row + 1]))
             if row in changed:
-                back = origins(rows["text"][row].as_py())
+                back = origins(text)
                 tokens = np.stack([back[tokens[:, 0], 0], back[tokens[:, 1] - 1, 1]], 1)
             first, last = hits[own, 1], hits[own, 1] + hits[own, 2] - 1
-            spans[own] = np.stack([tokens[first, 0], tokens[last, 1]], 1)
+            spans[own] = [
+                index.edges(gram, text, start, end)
+                for gram, start, end in zip(
+                    hits[own, 3].tolist(), tokens[first, 0].tolist(), tokens[last, 1].tolist(), strict=True
+                )
+            ]
             forms[own] = exact_keys(data, offsets[row : row + 2])[0][0, 0]
         grams = index.table.grams[hits[:, 3]]
         return pa.table(
@@ -168,10 +204,14 @@ class Decontaminate(Global):
         order = [("part", "ascending"), ("row", "ascending"), ("first", "ascending"), ("tokens", "ascending")]
         hits = rulings.sort_by(order)
         columns = {name: hits[name].to_numpy(zero_copy_only=False) for name in hits.column_names}
-        grams = np.searchsorted(index.table.grams, columns["gram"])
+        grams = index.table.find(columns["gram"])
         evidence: list[tuple[Any, ...]] = []
-        for start, stop in _regions(columns):
-            if columns["weak"][start:stop].all():
+        convicts = ~columns["weak"]
+        for first, end in documents(columns):
+            if self.coverage is not None:
+                convicts[first:end] &= covering(columns, grams, first, end, index, self.coverage)
+        for start, stop in (region for own in documents(columns) for region in regions(columns, *own)):
+            if not convicts[start:stop].any():
                 continue
             last = columns["first"][start:stop] + columns["tokens"][start:stop]
             place = (columns["start"][start:stop].min(), columns["end"][start:stop].max())
@@ -185,7 +225,7 @@ class Decontaminate(Global):
                     *place,
                     length,
                 )
-                for item in _items(index, np.unique(grams[start:stop]))
+                for item in items_of(index, np.unique(grams[start:stop]))
             ]
         names = ("part", "row", "benchmark", "item", "start", "end", "tokens")
         kinds = (pa.uint32(), pa.uint32(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.int64())
@@ -236,33 +276,38 @@ class Decontaminate(Global):
                 name = f"{hit['benchmark']}.{table}"
                 tallies[name] = tallies.get(name, 0) + hit[counted]
         hits = [by_row.get(row) for row in rows["row"].to_pylist()]
+        columns = {"contamination": pa.array(hits, self.writes["contamination"])}
         reason = "contaminated" if self.action == "drop" else None
-        reasons = pa.array([reason if found else None for found in hits], pa.string())
-        return Out({"contamination": pa.array(hits, self.writes["contamination"])}, reasons, tallies)
+        reasons = [reason if found else None for found in hits]
+        if self.action == "cut":
+            texts: list[str | None] = []
+            for place, found in enumerate(hits):
+                text = rows["text"][place].as_py()
+                if found:
+                    text = self._cut(text, {(hit["start"], hit["end"]) for hit in found}, tallies)
+                    reasons[place] = "contaminated" if text is None else None
+                texts.append(text)
+            columns["text"] = pa.array(texts, TEXT)
+            columns["bytes"] = pc.binary_length(columns["text"]).cast(pa.int64())
+        return Out(columns, pa.array(reasons, pa.string()), tallies)
 
+    def _cut(self, text: str, regions: set[tuple[int, int]], tallies: dict[str, int]) -> str | None:
+        """The text without its regions, joined by paragraph breaks; None where nothing remains.
 
-def _regions(hits: Mapping[str, npt.NDArray[Any]]) -> list[tuple[int, int]]:
-    """[first, last) hits of each region; hits sorted by part, row and first token."""
-    regions: list[tuple[int, int]] = []
-    start, reach = 0, 0
-    document = None
-    for k, own in enumerate(zip(hits["part"].tolist(), hits["row"].tolist(), strict=True)):
-        first = int(hits["first"][k])
-        if k and (own != document or first > reach):
-            regions.append((start, k))
-            start, reach = k, 0
-        document = own
-        reach = max(reach, first + int(hits["tokens"][k]))
-    if len(hits["row"]):
-        regions.append((start, len(hits["row"])))
-    return regions
-
-
-def _items(index: Index, grams: npt.NDArray[np.int64]) -> list[int]:
-    """Of each benchmark that holds some of the grams, the item that holds most; the earlier of equals."""
-    items = np.concatenate([index.items_of(gram) for gram in grams.tolist()])
-    found, counts = np.unique(items, return_counts=True)
-    best: dict[int, int] = {}
-    for k in np.argsort(-counts, kind="stable").tolist():
-        best.setdefault(int(index.benchmark[found[k]]), int(found[k]))
-    return [best[number] for number in sorted(best)]
+        Joining two pieces can make a new gram, which is cut in turn, until none reaches over a joint.
+        """
+        if len(regions) > self.max_regions:
+            return None
+        whole = len(text)
+        while regions:
+            pieces = cut_away(text, regions, self.window)
+            kept = [piece for piece in pieces if len(piece) >= self.min_piece]
+            tallies["fragments"] = tallies.get("fragments", 0) + len(pieces) - len(kept)
+            text = JOINT.join(kept)
+            rows = pa.table({"row": pa.array([0], pa.uint32()), "text": pa.array([text], TEXT)})
+            hits = self.survey(rows, 0, None)
+            spans = list(zip(hits["start"].to_pylist(), hits["end"].to_pylist(), strict=True))
+            joints = joints_of(kept)
+            regions = {(start, end) for start, end in spans if any(start < at < end for at in joints)}
+        tallies["characters_cut"] = tallies.get("characters_cut", 0) + whole - len(text)
+        return text or None

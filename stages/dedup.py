@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 from stages.base import Global, Out
 from stages.columns import DOC_ID, ids, utf8, whole
 from stages.kernels.comparison import exact_keys
-from stages.kernels.components import components, shared
+from stages.kernels.components import components, numbered, shared
 from stages.kernels.jaccard import survivors
 from stages.kernels.minhash import band_keys, shingle_sets
 from stages.kernels.units import normalised
@@ -53,15 +53,18 @@ def _optimal(threshold: float, num_perm: int) -> tuple[int, int]:
 
 
 def _senders(
-    nodes: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64], names: npt.NDArray[np.uint64]
+    nodes: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.uint64],
+    names: npt.NDArray[np.uint64],
+    places: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.bool_]:
-    """Which candidates send their shingles: one for each form, and none where a component has one form."""
+    """Which candidates send their shingles: the first of each form, and none where a component has one form."""
     sends = np.ones(len(names), np.bool_)
     forms = np.flatnonzero(keys & np.uint64(3) == _FORM)
-    order = forms[np.lexsort((nodes[forms], keys[forms]))]
+    order = forms[np.lexsort((places[nodes[forms]], keys[forms]))]
     sends[nodes[order[1:][keys[order[1:]] == keys[order[:-1]]]]] = False
-    _, places, counts = np.unique(names[sends], return_inverse=True, return_counts=True)
-    sends[np.flatnonzero(sends)[counts[places] == 1]] = False
+    _, inverse, counts = np.unique(names[sends], return_inverse=True, return_counts=True)
+    sends[np.flatnonzero(sends)[counts[inverse] == 1]] = False
     return sends
 
 
@@ -247,16 +250,17 @@ class Dedup(Global):
         """Round 0: {part, row, component, sends}, the component of every candidate."""
         if turn:
             return rulings
-        keys = rulings["key"].to_numpy()
-        places = rulings["part"].to_numpy().astype(np.uint64) << np.uint64(32) | rulings["row"].to_numpy()
-        documents, nodes = np.unique(places, return_inverse=True)
-        names = components(nodes.astype(np.int64), keys)
+        keys = rulings["key"].to_numpy()  # equal ones stand together: a bucket decides all of a key's
+        places = rulings["part"].to_numpy().astype(np.uint64) << np.uint64(32)
+        places |= rulings["row"].to_numpy()
+        nodes, documents = numbered(places)
+        names = components(nodes, keys, len(documents))
         return pa.table(
             {
                 "part": pa.array((documents >> np.uint64(32)).astype(np.uint32)),
                 "row": pa.array((documents & np.uint64(0xFFFFFFFF)).astype(np.uint32)),
                 "component": pa.array(names),
-                "sends": pa.array(_senders(nodes, keys, names)),
+                "sends": pa.array(_senders(nodes, keys, names, documents)),
             }
         )
 

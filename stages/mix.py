@@ -59,7 +59,15 @@ class Mix(Global):
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("source", "bytes")
     apply_reads: ClassVar[tuple[str, ...]] = ("source",)
-    optional: ClassVar[tuple[str, ...]] = ("token_count", "lang", "file", "cluster_size")
+    optional: ClassVar[tuple[str, ...]] = (
+        "token_count",
+        "lang",
+        "script",
+        "profile",
+        "file",
+        "cluster_size",
+        "quality",
+    )
     writes: ClassVar[Mapping[str, pa.DataType]] = {"repeats": pa.int32()}
     reasons: ClassVar[Mapping[str, str]] = {"not_sampled": "The mixture did not need this document."}
 

@@ -40,7 +40,7 @@ class Part:
         places = np.zeros(len(self.alive), np.int64)
         places[positions] = np.arange(len(positions))
         indices = pa.array(places, mask=~np.array(self.alive, bool))
-        for name, kind in stage.writes.items():
+        for name, kind in stage.written.items():
             column = out.columns[name].cast(kind).take(indices)
             rows = self.rows.drop_columns(name) if name in self.rows.column_names else self.rows
             self.rows = rows.append_column(name, column)
@@ -64,7 +64,7 @@ def outs(stage: Local | Global, parts: Sequence[Part], draw: random.Random) -> l
     ruling: pa.Table | None = None
     for turn in range(stage.rounds):
         ruling = _round(stage, turn, parts, ruling, draw)
-    columns = (*stage.apply_reads, *stage.optional)
+    columns = (*stage.needed, *stage.optional)
     return [stage.apply(part.living(columns), _told(ruling, n)) for n, part in enumerate(parts)]
 
 

@@ -35,7 +35,7 @@ def said(stage: Global, parts: Sequence[harness.Part], seed: int = 0) -> dict[in
     outs = harness.outs(stage, parts, random.Random(seed))
     for part, out in zip(parts, outs, strict=True):
         ids = [int.from_bytes(value, "big") for value in part.living(())["doc_id"].to_pylist()]
-        columns = {name: out.columns[name].cast(kind) for name, kind in stage.writes.items()}
+        columns = {name: out.columns[name].cast(kind) for name, kind in stage.written.items()}
         found |= dict(zip(ids, pa.table({"reason": out.reasons, **columns}).to_pylist(), strict=True))
     return found
 

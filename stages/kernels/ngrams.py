@@ -9,7 +9,8 @@ places, and only under a known head are the lengths tried that it has.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import numba as nb
 import numpy as np
@@ -105,6 +106,12 @@ class Table:
     bits: U64
     head: int
 
+    def find(self, grams: U64) -> I64:
+        """Places in `grams` of grams that are there."""
+        out = np.empty(len(grams), np.int64)
+        _find(grams, self.slots, self.places, out)
+        return out
+
 
 @nb.njit(cache=True, nogil=True)
 def _grams_of(
@@ -121,8 +128,10 @@ def _grams_of(
     windows: U64,
     lengths: I64,
     owners: I64,
+    starts: I64,
     distinct: I64,
     tokens_of: I64,
+    ignored: U64,
 ) -> int:
     powers = _powers()
     longest = nb.int64(0)
@@ -151,9 +160,10 @@ def _grams_of(
             windows[found] = _window(prefixes, at, head, powers)
             lengths[found] = length
             owners[found] = text
+            starts[found] = at
             different = 0
             for k in range(at, at + length):
-                new = True
+                new = ignored[_slot(ignored, tokens[k])] == 0
                 for earlier in range(at, k):
                     if tokens[earlier] == tokens[k]:
                         new = False
@@ -162,6 +172,17 @@ def _grams_of(
             distinct[found] = different
             found += 1
     return found
+
+
+@cache
+def _numbers() -> U64:
+    """The hashes of the tokens "0" to "9999", as an open-addressed table: uint64[32768]."""
+    data = np.frombuffer(" ".join(map(str, range(10_000))).encode(), np.uint8)
+    tokens = np.empty(len(data) + 1, np.uint64)
+    count, _, _ = hashes(data, 0, len(data), characters(), tokens, np.empty(3 * len(data) + 8, np.uint8))
+    slots = np.zeros(1 << 15, np.uint64)
+    _file(tokens[:count], slots, np.empty(len(slots), np.int64))
+    return slots
 
 
 @dataclass(frozen=True)
@@ -173,7 +194,8 @@ class Grams:
         windows: uint64[found], of their heads.
         lengths: int64[found], tokens.
         owners: int64[found], the text of each.
-        distinct: int64[found], different tokens in it.
+        starts: int64[found], its first token there.
+        distinct: int64[found], different tokens in it; numbers do not count.
         tokens: int64[texts], tokens of each text.
     """
 
@@ -181,6 +203,7 @@ class Grams:
     windows: U64
     lengths: I64
     owners: I64
+    starts: I64
     distinct: I64
     tokens: I64
 
@@ -197,13 +220,20 @@ def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
     """
     room = int(offsets[-1] - offsets[0]) + 1
     grams, windows = np.empty(room, np.uint64), np.empty(room, np.uint64)
-    lengths, owners, distinct = (np.empty(room, np.int64) for _ in range(3))
+    lengths, owners, starts, distinct = (np.empty(room, np.int64) for _ in range(4))
     tokens = np.zeros(len(seams), np.int64)
     sizes = (rules.n, rules.short, rules.n_cjk, rules.short_cjk, rules.head)
-    found = _grams_of(
-        data, offsets, seams, characters(), *sizes, grams, windows, lengths, owners, distinct, tokens
+    columns = (grams, windows, lengths, owners, starts, distinct)
+    found = _grams_of(data, offsets, seams, characters(), *sizes, *columns, tokens, _numbers())
+    return Grams(
+        grams[:found],
+        windows[:found],
+        lengths[:found],
+        owners[:found],
+        starts[:found],
+        distinct[:found],
+        tokens,
     )
-    return Grams(grams[:found], windows[:found], lengths[:found], owners[:found], distinct[:found], tokens)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -225,9 +255,23 @@ def _file_heads(windows: U64, lengths: I64, heads: U64, masks: U64, bits: U64, s
         bits[bit >> nb.uint64(6)] |= nb.uint64(1) << (bit & nb.uint64(63))
 
 
+@nb.njit(cache=True, nogil=True)
+def _find(grams: U64, slots: U64, places: I64, out: I64) -> None:
+    for k in range(len(grams)):
+        out[k] = places[_slot(slots, grams[k])]
+
+
+def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The distinct values, sorted (`np.unique` of NumPy 2.3 hashes them first, which takes ten times as long)."""
+    found = np.sort(values)
+    if len(found):
+        found = found[np.append(True, found[1:] != found[:-1])]
+    return found
+
+
 def table_of(found: Grams, head: int) -> Table:
     """The grams, filed."""
-    grams = np.unique(found.grams)
+    grams = distinct(found.grams)
     size = 1 << max(6, (2 * len(grams)).bit_length())
     slots, places = np.zeros(size, np.uint64), np.zeros(size, np.int64)
     _file(grams, slots, places)

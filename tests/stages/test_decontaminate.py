@@ -42,9 +42,13 @@ def spans(texts: Sequence[str], own: Decontaminate) -> list[list[tuple[str, str]
 
 
 def test_an_item_is_found_with_its_exact_span(tmp_path: Path) -> None:
-    """From the first character of its first token to the last of its last, in characters."""
-    text = f"Émile 漢😀: {prose(1)} «{QUESTION}» {prose(2)}"
-    assert spans([text, prose(3)], stage(tmp_path, [{"question": QUESTION}])) == [[("0", QUESTION[:-1])], []]
+    """In characters, from its first to its last, the punctuation of the item included."""
+    question = f"“{QUESTION}”"
+    text = f"Émile 漢😀: {prose(1)} «{question}» {prose(2)}"
+    assert spans([text, prose(3)], stage(tmp_path, [{"question": f" {question}\n"}])) == [
+        [("0", question)],
+        [],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_case_punctuation_and_spacing_hide_nothing(tmp_path: Path, variant: str)
     """The span is of the text as it stands."""
     text = f"{prose(1)} ({variant}) {prose(2)}"
     ((hit,),) = spans([text], stage(tmp_path, [{"question": QUESTION}]))
-    assert hit == ("0", variant.rstrip("?"))
+    assert hit == ("0", variant)
 
 
 def test_spans_are_of_the_stored_text_even_where_it_is_not_nfc(tmp_path: Path) -> None:
@@ -69,7 +73,7 @@ def test_spans_are_of_the_stored_text_even_where_it_is_not_nfc(tmp_path: Path) -
     question = "Où se trouve la clé de la forêt enchantée que le héros a cachée près du château?"
     decomposed = question.replace("é", "e\u0301").replace("ê", "e\u0302").replace("â", "a\u0302")
     text = f"re\u0301sume\u0301 {prose(1)} {decomposed} {prose(2)}"
-    assert spans([text], stage(tmp_path, [{"question": question}])) == [[("0", decomposed[:-1])]]
+    assert spans([text], stage(tmp_path, [{"question": question}])) == [[("0", decomposed)]]
 
 
 def test_a_part_of_an_item_convicts_from_thirteen_tokens_on(tmp_path: Path) -> None:
@@ -85,7 +89,7 @@ def test_chinese_items_need_twenty_characters(tmp_path: Path) -> None:
     plain = CHINESE.replace("，", "").replace("？", "").replace("。", "")
     own = stage(tmp_path, [{"question": CHINESE}])
     texts = [f"山中{CHINESE}无老虎", f"山中{plain[3:23]}无老虎", f"山中{plain[3:22]}无老虎"]
-    assert spans(texts, own) == [[("0", CHINESE[:-1])], [("0", plain[3:23])], []]
+    assert spans(texts, own) == [[("0", CHINESE)], [("0", plain[3:23])], []]
 
 
 def test_short_parts_match_whole_and_shorter_ones_are_counted(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_short_parts_match_whole_and_shorter_ones_are_counted(tmp_path: Path) ->
     ]
     own = stage(tmp_path, items)
     texts = [f"{prose(1)} {items[0]['question']} {prose(2)}", f"{prose(3)} {items[1]['question']} {prose(4)}"]
-    assert spans(texts, own) == [[("0", str(items[0]["question"])[:-1])], []]
+    assert spans(texts, own) == [[("0", str(items[0]["question"]))], []]
     (table,) = json.loads(
         harness.artifacts(own, scattered(pile(texts), 2, 0), random.Random(0))["contamination.json"]
     )
@@ -117,10 +121,10 @@ def test_question_and_answer_are_matched_apart_and_joined(tmp_path: Path) -> Non
         f"{QUESTION} {prose(4)} {ANSWER}",
     ]
     assert spans(texts, own) == [
-        [("0", ANSWER[:-1])],
-        [("0", f"{QUESTION} {ANSWER[:-1]}")],
+        [("0", ANSWER)],
+        [("0", f"{QUESTION} {ANSWER}")],
         [("1", "who sold the kettles? a fair tinker did")],
-        [("0", QUESTION[:-1]), ("0", ANSWER[:-1])],
+        [("0", QUESTION), ("0", ANSWER)],
     ]
 
 
@@ -128,7 +132,16 @@ def test_fields_may_be_nested_and_lists(tmp_path: Path) -> None:
     """Dots lead into objects; lists are joined; the id is the item's name."""
     items = [{"doc": {"q": QUESTION.split()[:9]}, "more": [" ".join(QUESTION.split()[9:])], "name": 17}]
     own = stage(tmp_path, items, spec={"question": "doc.q", "answer": "more", "id": "name"})
-    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("17", QUESTION[:-1])]]
+    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("17", QUESTION)]]
+
+
+@pytest.mark.parametrize("gold", [1, "1", "B"])
+def test_the_right_choice_can_be_the_answer(tmp_path: Path, gold: object) -> None:
+    """By number from 0 or by letter: question and right choice in a row are one region."""
+    items = [{"question": QUESTION, "choices": ["eleven kettles", "nine kettles"], "gold": gold}]
+    own = stage(tmp_path, items, spec={"answer": "choices[gold]"})
+    texts = [f"{prose(1)} {QUESTION} {choice} {prose(2)}" for choice in ("eleven kettles", "nine kettles")]
+    assert spans(texts, own) == [[("0", QUESTION)], [("0", f"{QUESTION} nine kettles")]]
 
 
 def test_a_common_phrase_convicts_nobody(tmp_path: Path) -> None:
@@ -150,7 +163,7 @@ def test_a_phrase_belongs_to_a_region_that_something_else_convicts(tmp_path: Pat
     head = " ".join(QUESTION.split()[:14])
     texts = [f"{prose(n)} {head} {prose(100 + n)}" for n in range(15)]
     found = spans([*texts, f"{prose(50)} {QUESTION}"], stage(tmp_path, [{"question": QUESTION}]))
-    assert found == [[]] * 15 + [[("0", QUESTION[:-1])]]
+    assert found == [[]] * 15 + [[("0", QUESTION)]]
 
 
 def test_monotonous_grams_and_forms_shared_by_many_items_convict_nobody(tmp_path: Path) -> None:
@@ -158,21 +171,23 @@ def test_monotonous_grams_and_forms_shared_by_many_items_convict_nobody(tmp_path
     preamble = "Read the following passage with care and then choose the best of the four answers below."
     items = [
         {"question": "la la li la la lo " * 4},
+        {"question": "1 2 3 4 5 6 7 8 9 10 11 12 14 is a b"},
         *({"question": f"{preamble} {prose(n)}"} for n in range(11)),
     ]
     texts = [
         "la la li la la lo " * 6,
         f"{prose(50)} {preamble} {prose(51)}",
         f"{prose(52)} {preamble} {prose(4)}",
+        f"{prose(53)} 1 2 3 4 5 6 7 8 9 10 11 12 14 {prose(54)}",
     ]
     found = spans(texts, stage(tmp_path, items))
-    assert found == [[], [], [("5", f"{preamble} {prose(4)}")]]
+    assert found == [[], [], [("6", f"{preamble} {prose(4)}")], []]
 
 
 def test_a_repeated_item_is_indexed_once(tmp_path: Path) -> None:
     """Twenty copies of an item are no form, and the first one is named."""
     own = stage(tmp_path, [{"question": QUESTION}] * 20)
-    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("0", QUESTION[:-1])]]
+    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("0", QUESTION)]]
 
 
 def test_the_item_with_most_grams_in_the_region_is_named(tmp_path: Path) -> None:
@@ -231,3 +246,74 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
         Decontaminate(benchmarks=own.benchmarks * 2)
     with pytest.raises(ValueError, match="short must not exceed n"):
         Decontaminate(benchmarks=own.benchmarks, n=5)
+
+
+def test_cut_takes_region_and_margin_and_leaves_a_document(tmp_path: Path) -> None:
+    """Words survive whole, pieces are paragraphs, short ones go; a clean document is returned unchanged."""
+    before, after = prose(1, 100), prose(2, 100)
+    own = stage(tmp_path, [{"question": QUESTION}], action="cut", window=20)
+    texts = [
+        f"{before} {QUESTION} {after}",
+        "short",
+        f"{prose(3, 20)} {QUESTION} {after}",
+        f"{QUESTION} {prose(4, 9)}",
+    ]
+    found = everywhere(own, pile(texts))
+    head, _, tail = found[0]["text"].partition("\n\n")
+    assert before.startswith(head)
+    assert after.endswith(tail)
+    assert 19 <= len(before) - len(head) < 30
+    assert 19 <= len(after) - len(tail) < 30
+    assert found[1]["text"] == "short"
+    assert found[2]["text"] in after
+    assert [found[n]["reason"] for n in range(4)] == [None, None, None, "contaminated"]
+    assert [own["bytes"] for own in found.values()] == [
+        len(own["text"] or "") or None for own in found.values()
+    ]
+    assert found[0]["contamination"][0]["start"] == len(before) + 1
+
+
+def test_after_a_cut_nothing_is_left_to_find(tmp_path: Path) -> None:
+    """Not even where two pieces, joined, would make the item again."""
+    words = prose(5, 24).split()
+    items = [{"question": QUESTION}, {"question": " ".join(words)}]
+    first, second = " ".join(words[:12]), " ".join(words[12:])
+    text = f"{prose(6, 60)} {first} {QUESTION} {second} {prose(7, 60)}"
+    own = stage(tmp_path, items, action="cut", window=0)
+    cut = everywhere(own, pile([text]))[0]["text"]
+    assert first not in cut
+    assert spans([cut], own) == [[]]
+    assert len(cut) > 400
+
+
+def test_a_document_with_too_many_regions_is_dropped(tmp_path: Path) -> None:
+    """Eleven by default; the margin is no reason to lose it earlier."""
+    pieces = [prose(n, 120) for n in range(12)]
+    for count, fate in ((10, None), (11, "contaminated")):
+        text = f" {QUESTION} ".join(pieces[: count + 1])
+        own = stage(tmp_path, [{"question": QUESTION}], action="cut")
+        assert everywhere(own, pile([text]))[0]["reason"] == fate
+
+
+def test_coverage_asks_for_a_share_of_the_item_in_one_place(tmp_path: Path) -> None:
+    """Half of it in one place convicts at 0.4, not at 0.8; halves far apart are two places; edits may split it."""
+    question = prose(9, 60)
+    words = question.split()
+    half, rest = " ".join(words[:30]), " ".join(words[30:])
+    edited = " ".join("other" if n in {14, 29, 44} else word for n, word in enumerate(words))
+    texts = [
+        f"{prose(1)} {half} {prose(2)}",
+        f"{prose(3)} {half} {prose(4, 200)} {rest}",
+        f"{prose(5)} {edited} {prose(6)}",
+        f"{prose(7)} {question} {prose(8)}",
+    ]
+    convicted = {
+        share: [bool(own) for own in spans(texts, stage(tmp_path, [{"question": question}], coverage=share))]
+        for share in (None, 0.4, 0.8, 1.0)
+    }
+    assert convicted == {
+        None: [True, True, True, True],
+        0.4: [True, True, True, True],
+        0.8: [False, False, True, True],
+        1.0: [False, False, False, True],
+    }
