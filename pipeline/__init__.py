@@ -11,7 +11,17 @@ How a run goes, and where to read about it:
     executors.py  where tasks run: here, on local processes, on a Dask cluster
     run.py        one run from the lease to the report; alarms, journal, interruption
     plan.py       what would run, and why
+    documents.py  the documents table, a row a document
     cli.py        the verbs
+
+What a run left behind is read by
+
+    stored.py     any column of any document, after any stage
+    report/       the corpus report: page, JSON, CSV; card.py: dataset card and Croissant
+    explain.py    one document's route (route.py says it in words)
+    verify.py     holds a run to its digests, ledgers and texts
+    whatif.py     what another threshold would keep
+    diff.py       what differs between two runs
 
 What a stage computes is not here (`stages/`), nor how a model learns (`trainer/`, started as a process).
 """

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, RecipeError
 from pipeline.runs import Run
 from pipeline.store import Marker, read_marker, read_table
 from stages.base import stage_class
@@ -80,10 +80,24 @@ class Stored:
         return None
 
     @cached_property
+    def files(self) -> list[Path]:
+        """The files of the documents table, a part each.
+
+        Raises:
+            RecipeError: the run did not get as far as writing them.
+        """
+        found = sorted((self.run.path / "documents").glob("*.parquet"))
+        if not found:
+            state = self.record.get("state")
+            raise RecipeError(
+                [f"run {self.run.id} has no documents table: it is {state}; run its recipe to the end first"]
+            )
+        return found
+
+    @cached_property
     def bounds(self) -> npt.NDArray[np.int64]:
         """Row at which each part begins, and the number of all rows."""
-        files = sorted((self.run.path / "documents").glob("*.parquet"))
-        return np.cumsum([0, *(pq.read_metadata(path).num_rows for path in files)])
+        return np.cumsum([0, *(pq.read_metadata(path).num_rows for path in self.files)])
 
     @property
     def rows(self) -> int:
@@ -92,9 +106,8 @@ class Stored:
 
     def documents(self, columns: list[str] | None = None) -> pa.Table:
         """The documents table, or some of its columns."""
-        files = sorted((self.run.path / "documents").glob("*.parquet"))
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            return pa.concat_tables(pool.map(lambda path: read_columns(path, columns), files))
+            return pa.concat_tables(pool.map(lambda path: read_columns(path, columns), self.files))
 
     def place(self, row: int) -> tuple[int, int]:
         """The part that holds a row, and the row's position in it."""
@@ -104,8 +117,7 @@ class Stored:
     def document(self, row: int) -> dict[str, Any]:
         """One row of the documents table."""
         part, place = self.place(row)
-        path = sorted((self.run.path / "documents").glob("*.parquet"))[part]
-        found: dict[str, Any] = read_columns(path).slice(place, 1).to_pylist()[0]
+        found: dict[str, Any] = read_columns(self.files[part]).slice(place, 1).to_pylist()[0]
         return found
 
     def names(self, entry: Mapping[str, Any]) -> list[str]:

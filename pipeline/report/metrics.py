@@ -38,9 +38,8 @@ def metrics(stored: Stored) -> list[dict[str, Any]]:
         most documents), `fails` (documents beyond the bound, whatever else they failed), `reason` (documents
         dropped for it), `at` (factor -> documents beyond the bound times the factor).
     """
-    files = sorted((stored.run.path / "documents").glob("*.parquet"))
-    entry = stored.entry("clean")
-    if entry is None or not files:
+    files, entry = stored.files, stored.entry("clean")
+    if entry is None:
         return []
     schema = pq.read_schema(files[0])
     columns = [name for name in schema.names if meaning(name)]

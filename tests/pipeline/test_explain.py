@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -111,6 +112,15 @@ def test_a_beginning_is_enough_if_it_is_one_documents(run: Run, rows: list[dict[
     assert str(several.value).count("near-") == 1 + 5
     with pytest.raises(RecipeError, match="did you mean 'contaminated'"):
         explain.explain(run, "contaminatd")
+
+
+def test_a_run_that_did_not_finish_says_so(tmp_path: Path) -> None:
+    """There is nothing to explain before the documents table is written."""
+    run = Run(tmp_path / "runs" / "early")
+    run.path.mkdir(parents=True)
+    run.update(state="failed", stages=[])
+    with pytest.raises(RecipeError, match="it is failed; run its recipe to the end"):
+        explain.explain(run, "any")
 
 
 def test_grep_finds_documents_by_their_text(run: Run) -> None:
