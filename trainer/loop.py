@@ -37,6 +37,7 @@ from trainer.metrics import Log, unigram_entropy, write_json
 from trainer.model import Decoder, sight
 from trainer.optimiser import Optimiser, Scaler, learning_rate
 from trainer.order import Order, key64
+from trainer.planner import flops_per_token, peak_flops
 from trainer.trace import document_losses
 from trainer.world import World, started
 
@@ -78,6 +79,10 @@ class Run:
         self.batches = Batches(split, manifest, config)
         self.evaluation = Evaluation(Batches(packed.split("validation"), manifest, config), config, world)
         self.micro, self.flex = world.micro(config, manifest.seq_len), world.flex(config)
+
+        # MFU = tokens/s of a rank x operations a token / the GPU's dense bf16 peak; padding is not counted
+        self.flops = flops_per_token(config, manifest.vocab_size, manifest.seq_len)
+        self.peak = peak_flops(world.device)
 
         # --- the model, its optimiser, and what a checkpoint says of both ---
         self.model = Decoder(config, manifest.vocab_size)
@@ -140,6 +145,8 @@ class Run:
                 line["seconds"] = time.perf_counter() - begun
                 line["tokens_per_s"] = line["step_tokens"] / line["seconds"]
                 line["memory_bytes"] = self.memory()
+                if self.peak:
+                    line["mfu"] = line["tokens_per_s"] / world.size * self.flops / self.peak
                 if "skipped" in line and config.guard == "rollback":
                     self.roll_back(line)
                     return

@@ -287,3 +287,19 @@ def test_nothing_of_a_run_needs_the_environment(packed: Packed, tmp_path: Path) 
         assert done.returncode == 0, done.stderr
         runs.append(lines(out))
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_half_precision_trains_and_resumes_bit_for_bit(packed: Packed, tmp_path: Path, dtype: str) -> None:
+    """Autocast on a CPU: the loss falls, the scale is kept with the checkpoint, two sittings equal one."""
+    changes = {"dtype": dtype, "lr": 0.01, "schedule": "constant", "warmup": 2, "eval_every": 0}
+    one = train(packed.folder, tmp_path / "one", small(**changes, steps=12))
+    for steps in (6, 12):
+        train(packed.folder, tmp_path / "two", small(**changes, steps=steps))
+    assert one["train_loss_final"] < one["train_loss_first"] - 0.1
+    first, second = checkpoint.newest(tmp_path / "one"), checkpoint.newest(tmp_path / "two")
+    assert first is not None
+    assert second is not None
+    assert first.state["scaler"] == second.state["scaler"]
+    assert (first.state["scaler"] == [65536.0, 12]) is (dtype == "fp16")
+    assert all(torch.equal(first.model[name], second.model[name]) for name in first.model)

@@ -46,7 +46,7 @@ def places(trained: Trained) -> list[str]:
 def test_trace_names_rows_documents_and_losses(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The rows of the step, each document in them once, highest loss first, by the weights before the step."""
+    """The rows of the step, each document in them once, highest loss first, by weights from before."""
     packed, _ = trained
     assert main(["trace", *places(trained), "--step", "6", "--drop", str(tmp_path / "drop.txt")]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -63,7 +63,7 @@ def test_trace_names_rows_documents_and_losses(
 
 
 def test_traced_losses_are_those_of_the_step(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
-    """Weighted by their labels, the documents of step 5 make the loss that the log has for it (no dropout)."""
+    """Weighted by their labels, the documents of step 5 make the loss that the log has for it."""
     main(["trace", *places(trained), "--step", "5"])
     documents = json.loads(capsys.readouterr().out)["documents"]
     mean = sum(one["loss"] * one["labels"] for one in documents) / sum(one["labels"] for one in documents)
@@ -107,7 +107,7 @@ def test_generate_goes_on_from_a_prompt(trained: Trained, capsys: pytest.Capture
 
 
 def llama(folder: Path, ids: torch.Tensor) -> torch.Tensor:
-    """Logits (seq, ids) as the published layout defines them, written from its description, one head at a time."""
+    """Logits (seq, ids) as the published layout defines them, one head at a time."""
     about, w = json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors")
 
     def norm(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -148,7 +148,7 @@ def llama(folder: Path, ids: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("changes", [{}, {"tied": False, "kv_heads": 1}, {"qk_norm": True}])
 def test_an_export_has_equal_logits(packed: Packed, tmp_path: Path, changes: dict[str, Any]) -> None:
-    """What the layout of Llama (with QK-norm, Qwen3) computes from the exported weights is what we compute."""
+    """What the layout of Llama (with QK-norm, Qwen3) computes from the weights is what we compute."""
     config = small(steps=2, **changes)
     train(packed.folder, tmp_path / "out", config)
     arguments = ["--packed", str(packed.folder), "--out", str(tmp_path / "out"), "--to", str(tmp_path / "hf")]

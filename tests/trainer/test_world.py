@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def ranks(packed: Packed, root: Path, plan: list[tuple[str, int, dict[str, Any]]
     done = subprocess.run(
         [sys.executable, "-m", "tests.trainer.ranks", str(packed.folder), str(root), str(root / "plan.json")],
         cwd=ROOT, capture_output=True, text=True, timeout=250, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
