@@ -12,6 +12,8 @@ Nothing depends on where a document lies: components are named after content, ti
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, Self
@@ -19,6 +21,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from stages.base import Global, Out
@@ -115,6 +118,7 @@ class Dedup(Global):
         "letters": "the same letters and numbers as a kept document: case, punctuation and spacing differ.",
         "near": "as similar to a kept document as the threshold asks, or more.",
     }
+    publishes: ClassVar[tuple[str, ...]] = ("duplicates.json",)
     libraries: ClassVar[tuple[str, ...]] = ("datasketch",)
 
     exact: bool = True
@@ -140,6 +144,9 @@ class Dedup(Global):
 
     prefer: tuple[Literal["source", "longest"], ...] = ("source", "longest")
     """Which of several copies is kept: the earlier source, the longer text; then always the least doc_id."""
+
+    keep: Literal["one", "all"] = "one"
+    """`one` of each cluster, the others are dropped; `all`: drop nobody, only write the columns."""
 
     seed: int = 0
     """Of the permutations."""
@@ -316,6 +323,23 @@ class Dedup(Global):
         found: npt.NDArray[np.int64] = ranks[np.asarray(names.indices)]
         return found
 
+    def artifacts(self, ruling: pa.Table | None) -> Mapping[str, bytes]:
+        """duplicates.json: the curve of what the bands find, cluster sizes, the largest clusters.
+
+        `curve` is [similarity, probability that a pair with it becomes a candidate] (RULES 11.3), `sizes`
+        [documents, clusters of so many], `largest` the survivors of the twenty largest clusters.
+        """
+        bands, per_band = self.banding
+        curve = [[s / 100, round(1 - (1 - (s / 100) ** per_band) ** bands, 4)] for s in range(50, 101, 5)]
+        found: dict[str, Any] = {"bands": bands, "rows": per_band, "curve": curve, "sizes": [], "largest": []}
+        if ruling is not None and ruling.num_rows:
+            removed = ruling.filter(pc.is_valid(ruling["duplicate_of"]))
+            clusters = removed.group_by("duplicate_of").aggregate([("cluster_size", "max")])
+            pairs = [(-own["cluster_size_max"], own["duplicate_of"].hex()) for own in clusters.to_pylist()]
+            found["sizes"] = sorted(Counter(-size for size, _ in pairs).items())
+            found["largest"] = [{"survivor": name, "documents": -size} for size, name in sorted(pairs)[:20]]
+        return {"duplicates.json": json.dumps(found, indent=1).encode()}
+
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """The verdicts as columns; who is in no cluster is a cluster of one."""
         told = ruling.num_rows if ruling is not None else 0
@@ -329,5 +353,7 @@ class Dedup(Global):
         else:
             columns = {name: whole(ruling[name]).take(taken) for name in self.writes}
             reasons = whole(ruling["reason"]).take(taken)
+        if self.keep == "all":
+            reasons = pa.nulls(rows.num_rows, pa.string())
         columns["cluster_size"] = columns["cluster_size"].fill_null(1)
         return Out(columns, reasons)

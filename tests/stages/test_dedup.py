@@ -1,15 +1,17 @@
 """dedup: what is a copy, which copy stays, and that neither depends on where a document lies."""
 
+import json
 import random
 import time
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.dedup import Dedup
-from tests import corpus
+from tests import corpus, harness
 from tests.kernels.scanning import tokens
 from tests.pile import columns_of, everywhere, pile, said, scattered
 
@@ -198,6 +200,40 @@ def test_surveys_do_not_depend_on_what_only_verdicts_need() -> None:
     assert all(finer.survey_identity(turn) != base.survey_identity(turn) for turn in (0, 1))
     assert Dedup(bands=20).survey_identity(0) != base.survey_identity(0)
     assert Dedup(bands=20).survey_identity(1) == base.survey_identity(1)
+
+
+def test_keep_all_writes_the_same_columns_and_drops_nobody() -> None:
+    """For those who weigh documents by their copies."""
+    words = prose(10)
+    rows = pile([" ".join(words), " ".join(words), " ".join(changed(words, 0.05, 10)), "else"])
+    one, every = everywhere(Dedup(), rows), everywhere(Dedup(keep="all"), rows)
+    assert columns_of(every, "reason") == [None] * 4
+    for name in ("duplicate_of", "similarity", "cluster_size"):
+        assert columns_of(every, name) == columns_of(one, name)
+
+
+def test_what_the_bands_find_and_how_large_clusters_are_is_published() -> None:
+    """The curve of RULES 11.3, a histogram, and the survivors of the largest clusters."""
+    texts = [" ".join(prose(n)) for n in (11, 11, 11, 12, 12, 13)]
+    parts = scattered(pile(texts), 2, 0)
+    found = json.loads(harness.artifacts(Dedup(), parts, random.Random(0))["duplicates.json"])
+    assert dict(map(tuple, found["curve"]))[0.65] == 0.3645
+    assert found["sizes"] == [[2, 1], [3, 1]]
+    assert [(int(own["survivor"], 16), own["documents"]) for own in found["largest"]] == [(0, 3), (3, 2)]
+
+
+def test_adding_a_source_leaves_the_findings_of_the_others() -> None:
+    """What round 0 finds in a part is a function of its rows: only new parts are surveyed."""
+    old = pile([" ".join(prose(n % 7)) for n in range(10)])
+    new = pile([" ".join(prose(n % 9)) for n in range(20)]).slice(10)
+    stage = Dedup(sources=("a",))
+    (part,) = harness.cut(old, [])
+    before = stage.survey(part.living(stage.reads), 0, None)
+    grown = Dedup(sources=("a", "b"))
+    assert grown.survey_identity(0) == stage.survey_identity(0)
+    assert grown.survey(part.living(stage.reads), 0, None).equals(before)
+    together = harness.cut(pa.concat_tables([old, new]), [10])
+    assert said(grown, together) == said(grown, scattered(pa.concat_tables([old, new]), 5, 3))
 
 
 @st.composite
