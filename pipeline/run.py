@@ -193,7 +193,7 @@ class _Begun:
 
     def stage(self, done: Walked, book: ledger.Ledger) -> None:
         """Notes a finished stage."""
-        self._waiting.append(entry(done, book))
+        self._waiting.append(entry(done, book, self._recipe.work))
         self.made += done.made[0]
         if self._run is not None:
             self._run.update(stages=self._waiting)
@@ -207,8 +207,12 @@ class _Begun:
             self._run.journal(state, error=str(error))
 
 
-def entry(done: Walked, book: ledger.Ledger) -> dict[str, Any]:
-    """What run.json and report.json say of a stage."""
+def entry(done: Walked, book: ledger.Ledger, work: Path) -> dict[str, Any]:
+    """What run.json says of a stage; results are named relative to the folder of results."""
+
+    def stems(markers: Sequence[Marker]) -> list[str]:
+        return [marker.path.with_suffix("").relative_to(work).as_posix() for marker in markers]
+
     total = ledger.totals(book)
     markers = [*done.parts, *(m for step in done.steps.values() for m in step)]
     return {
@@ -228,8 +232,8 @@ def entry(done: Walked, book: ledger.Ledger) -> dict[str, Any]:
         "made": list(done.made),
         "identity": done.identity,
         "parameters": done.stage.model_dump(mode="json"),
-        "parts": [str(m.path.with_suffix("")) for m in done.parts],
-        "steps": {step: [str(m.path.with_suffix("")) for m in ms] for step, ms in done.steps.items()},
+        "parts": stems(done.parts),
+        "steps": {step: stems(found) for step, found in done.steps.items()},
     }
 
 

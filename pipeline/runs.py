@@ -38,7 +38,7 @@ class Run:
         return self.path.parent.parent
 
     def record(self) -> dict[str, Any]:
-        """What run.json says.
+        """What run.json says; results, which it names relative to the folder of results, with their paths.
 
         Raises:
             RecipeError: there is no readable run.json.
@@ -47,6 +47,10 @@ class Run:
             found: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
         except (OSError, ValueError) as error:
             raise RecipeError([f"{self.path}: not a run: {error}"]) from error
+        for entry in found.get("stages", ()):
+            entry["parts"] = [str(self.work / stem) for stem in entry["parts"]]
+            for step, stems in entry["steps"].items():
+                entry["steps"][step] = [str(self.work / stem) for stem in stems]
         return found
 
     def update(self, **changes: Any) -> None:

@@ -138,7 +138,7 @@ def write_table(path: Path, table: pa.Table, *, parquet: bool) -> None:
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Reads columns of a data file; Arrow IPC is memory-mapped, Parquet decoded on this thread."""
     if path.suffix == ".parquet":
-        return pq.read_table(path, columns=columns, memory_map=True, use_threads=False)
+        return pq.ParquetFile(path, memory_map=True).read(columns=columns, use_threads=False)
     table = pa.ipc.open_file(pa.memory_map(str(path), "rb")).read_all()
     return table.select(columns) if columns is not None else table
 
