@@ -16,7 +16,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pipeline import cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
+from pipeline.options import Json, RecipePath, RunName, Settings, Work
 
 app = typer.Typer(
     name="gristmill",
@@ -25,17 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
-RunName = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="A run's id or folder; the newest one if left out.")
-]
-Work = Annotated[Path | None, typer.Option("--work", metavar="DIR", help="Folder of results.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Overrides a key of the recipe; may repeat."),
-]
-Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+app.add_typer(cli_trainer.app)
 
 
 def main() -> None:
@@ -305,30 +297,6 @@ def export_(
     found = runs.find(where[0] if len(where) == 2 else None, work or Path("work"))
     for path in export.export(form, found.path / "packed", Path(where[-1])):
         print(path)
-
-
-@app.command()
-def train(
-    target: Annotated[Path, typer.Argument(metavar="RECIPE|PACKED", help="A recipe with train:, or shards.")],
-    work: Work = None,
-    settings: Settings = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints (for PACKED).")] = None,
-    executor: Annotated[str, typer.Option(help="Where to make the shards (for RECIPE).")] = "local",
-) -> None:
-    """Train on a recipe's shards, making them first if need be, or on a folder of shards."""
-    from pipeline import recipe as recipes  # noqa: PLC0415
-    from pipeline.progress import Watcher  # noqa: PLC0415
-    from pipeline.run import Choice, run, train_on  # noqa: PLC0415
-
-    with Watcher(machine=False) as watcher:
-        if target.is_dir():
-            train_on(target, out or Path("work") / "train", recipes.trainer_config(settings or ()), watcher)
-            return
-        read = recipes.read(target, settings or (), work)
-        if read.train is None:
-            raise RecipeError([f"{target} has no train: key; add `train: {{}}` for the defaults"])
-        done, _ = run(read, Choice(), executor, watcher)
-    print((done.path / "train").resolve())
 
 
 @app.command("schema")

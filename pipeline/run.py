@@ -9,38 +9,27 @@ its folder says what happened. Computing is `flow.py`'s business, judging `ledge
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from pipeline import documents, ledger, report, runs
-from pipeline.errors import GristmillError, IntegrityError, RecipeError, StageFailed
-from pipeline.executors import THREADS, Executor, executor
+from pipeline.errors import GristmillError, RecipeError
+from pipeline.executors import Executor, executor
 from pipeline.flow import Flow, Waiting, Walked
 from pipeline.keys import short
 from pipeline.lease import lease
 from pipeline.progress import Watcher
 from pipeline.recipe import Recipe
 from pipeline.runs import Run
-from pipeline.store import Marker, write_json
+from pipeline.store import Marker
+from pipeline.training import stopping_on_signals, train_on
 from stages.base import Source, StageError
-
-# A training step frees and asks again for the same large tensors: glibc must not hand them back to the
-# kernel in between (half of the system time, a seventh of the whole on two cores).
-MEMORY: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
-    "MALLOC_TOP_PAD_": str(1 << 28),
-}
 
 
 class Interrupted(GristmillError):
@@ -92,7 +81,11 @@ def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[R
         GristmillError: with the exit code for the command line.
     """
     choice.check(recipe)
-    with lease(recipe.work, f"run {recipe.name}"), ExitStack() as stack, _stopping(watcher) as stopping:
+    with (
+        lease(recipe.work, f"run {recipe.name}"),
+        ExitStack() as stack,
+        stopping_on_signals(watcher) as stopping,
+    ):
         begun = _Begun(recipe, where)
         started: list[Executor] = []
 
@@ -247,74 +240,3 @@ def _train(recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Beg
         begun.made += 1
         train_on(packed, out, config, watcher)
     return key
-
-
-def train_on(packed: Path, out: Path, config: Mapping[str, Any], watcher: Watcher) -> None:
-    """Trains on a folder of shards, without a recipe; checkpoints and metrics go to `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", dict(config))
-    with _stopping(watcher) as stopping:
-        arguments = ["--packed", str(packed), "--out", str(out), "--config", str(out / "config.json")]
-        start_trainer(["train", *arguments], watcher, stopping)
-
-
-def start_trainer(
-    arguments: Sequence[str], watcher: Watcher, stopping: Callable[[], bool] = lambda: False
-) -> None:
-    """Starts the trainer as a process, shows what it says, and waits for it.
-
-    Raises:
-        StageFailed, RecipeError, IntegrityError: it failed; its last words are the message.
-    """
-    environment = MEMORY | {k: v for k, v in os.environ.items() if k not in THREADS}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trainer", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
-    )  # fmt: skip
-    last: list[str] = []
-    try:
-        for line in process.stdout or ():
-            watcher.note(line.rstrip())
-            last = [*last[-19:], line.rstrip()]
-            if stopping():
-                process.terminate()
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait(30)
-        raise
-    if stopping():
-        raise KeyboardInterrupt
-    if code:
-        words = "\n".join(last)
-        match code:
-            case 2:
-                raise RecipeError([f"train: {words}"])
-            case 6:
-                raise IntegrityError(f"train: {words}")
-            case _:
-                raise StageFailed(f"train: the trainer ended with code {code}:\n{words}")
-
-
-@contextmanager
-def _stopping(watcher: Watcher) -> Iterator[Callable[[], bool]]:
-    """The first interrupt lets the parts in flight finish; the second stops at once."""
-    asked = threading.Event()
-
-    def interrupt(number: int, _frame: Any) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        watcher.note(
-            f"{signal.Signals(number).name}: finishing the parts in flight; once more to stop at once"
-        )
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
