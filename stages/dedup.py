@@ -90,16 +90,16 @@ def _by_form(
 
 
 def _sets(
-    found: pa.Table, copies: npt.NDArray[np.int64], forms: int
+    findings: pa.Table, order: npt.NDArray[np.int64], copies: npt.NDArray[np.int64], forms: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
     """The shingles and letters of each form, from the one copy that sent them; no shingle where none did."""
-    sets = whole(found["shingles"])
-    senders = np.flatnonzero(sets.value_lengths().to_numpy(zero_copy_only=False))
+    sets = whole(findings["shingles"])
+    sent = sets.value_lengths().to_numpy(zero_copy_only=False)[order] > 0
     places = np.full(forms, -1, np.int64)
-    places[copies[senders]] = senders
+    places[copies[sent]] = order[sent]
     taken = sets.take(pa.array(places, mask=places < 0))
     lengths = taken.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    letters = found["letters"].to_numpy()[places]
+    letters = findings["letters"].to_numpy()[places]
     return taken.flatten().to_numpy(), np.append(0, np.cumsum(lengths)).astype(np.int64), letters
 
 
@@ -274,11 +274,11 @@ class Dedup(Global):
     def _verified(self, findings: pa.Table) -> pa.Table:
         """{part, row, duplicate_of, similarity, cluster_size, reason}, a row a member of a cluster."""
         order = self._survivor_order(findings)
-        found = findings.take(pa.array(order))
+        found = findings.drop_columns("shingles").take(pa.array(order))
         component = found["component"].to_numpy()
         forms = ids(found["form"]).view(np.uint64)
         leaders, copies = _by_form(component, forms)
-        shingles, bounds, letters = _sets(found, copies, len(leaders))
+        shingles, bounds, letters = _sets(findings, order, copies, len(leaders))
         starts = np.flatnonzero(np.append(True, component[leaders][1:] != component[leaders][:-1]))
         groups = np.append(starts, len(leaders)) if len(leaders) else np.zeros(1, np.int64)
         survivor, similarity = survivors(shingles, bounds, letters, groups, self.threshold)
