@@ -111,7 +111,7 @@ def read(path: Path, settings: Sequence[str] = (), work: Path | None = None) -> 
     train = _train(tree, lines, complaints)
     if not complaints:
         complaints += _order(stages, lines)
-        complaints += _files(stages, path.parent, lines)
+    complaints += _files(stages, path.parent, lines)
     if complaints:
         raise RecipeError(complaints)
     plain = _plain(tree)
