@@ -23,7 +23,7 @@ from trainer.config import Config
 __all__ = ["Decoder", "Sight", "sight"]
 
 EPS = 1e-6
-VOCAB_MULTIPLE = 64  # rows of the embedding: matrix units like such sizes; the extra rows are never labels
+OWN_LOGIT = 2.5  # larger, and the first guess is the token itself; smaller, and the head learns slowly
 
 
 class Sight(NamedTuple):
@@ -83,6 +83,16 @@ def _flex_sight(batch: Batch, config: Config) -> Sight:
 def alibi_slopes(heads: int) -> Tensor:
     """The penalty a token of distance, float32 (heads): 2^(-8 i / heads), i = 1 .. heads."""
     return 2.0 ** (-8.0 / heads * torch.arange(1, heads + 1))
+
+
+def embedding_rows(config: Config, vocab_size: int) -> int:
+    """Ids that the model has rows for: the vocabulary, and for `masked` one for the hidden token.
+
+    Large ones are rounded up to a multiple of 64, which matrix units want; in small ones the extra rows,
+    which are never labels, would weigh in the first loss.
+    """
+    ids = vocab_size + (config.objective == "masked")
+    return -(-ids // 64) * 64 if ids >= 8192 else ids
 
 
 class Norm(nn.Module):
@@ -173,8 +183,7 @@ class Decoder(nn.Module):
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
         self.config, self.vocab_size = config, vocab_size
-        ids = vocab_size + (config.objective == "masked")  # one more input for the hidden token
-        self.embedding = nn.Embedding(-(-ids // VOCAB_MULTIPLE) * VOCAB_MULTIPLE, config.width)
+        self.embedding = nn.Embedding(embedding_rows(config, vocab_size), config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = Norm(config.width)
         self.head = Linear(config.width, self.embedding.num_embeddings)
@@ -186,8 +195,8 @@ class Decoder(nn.Module):
         """Draws the weights, in the order of their names, from one generator on the CPU.
 
         Matrices: normal with deviation sqrt(2 / (5 width)) (Nguyen & Salazar 2019), those that end a residual
-        branch divided by sqrt(2 layers) (GPT-2). The head begins at zero, so that the first loss is ln V; a
-        tied one cannot, so the last norm begins small instead, which bounds the first logits.
+        branch divided by sqrt(2 layers) (GPT-2). An untied head begins at zero: the first loss is ln V.
+        A tied one cannot; there the last norm's gain lets a token's logit for itself begin at OWN_LOGIT.
         """
         random = torch.Generator().manual_seed(seed)
         deviation = math.sqrt(0.4 / self.config.width)
@@ -197,10 +206,11 @@ class Decoder(nn.Module):
                 continue
             last = name.endswith(("out.weight", "down.weight"))
             scale = deviation / math.sqrt(2 * self.config.layers) if last else deviation
-            draw = torch.empty(parameter.shape).normal_(0.0, scale, generator=random)
-            parameter.copy_(draw)
+            parameter.copy_(torch.empty(parameter.shape).normal_(0.0, scale, generator=random))
         if self.config.tied:
-            self.norm.weight.fill_(1.0 / math.sqrt(self.config.width))
+            # less in narrow models, where the other logits' deviation, own / sqrt(width), would count
+            own = min(OWN_LOGIT, math.sqrt(self.config.width) / 4)
+            self.norm.weight.fill_(own / (deviation * self.config.width))
         else:
             self.head.weight.zero_()
 

@@ -13,7 +13,7 @@ import torch
 
 from stages.packed import Packed
 from trainer.config import Config
-from trainer.model import VOCAB_MULTIPLE
+from trainer.model import embedding_rows
 
 __all__ = ["flops_per_token", "parameters", "peak_flops", "plan"]
 
@@ -25,8 +25,7 @@ PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 409
 
 def parameters(config: Config, vocab_size: int) -> tuple[int, int]:
     """How many parameters a model has, and how many of them are its input embedding."""
-    ids = vocab_size + (config.objective == "masked")
-    embedding = -(-ids // VOCAB_MULTIPLE) * VOCAB_MULTIPLE * config.width
+    embedding = embedding_rows(config, vocab_size) * config.width
     size = config.width // config.heads
     attention = 2 * config.width * size * (config.heads + config.kv_heads)
     norms = 2 * config.width + 2 * size * config.qk_norm

@@ -3,9 +3,9 @@
     python tests/bench/trainer_nanogpt.py NANOGPT_CHECKOUT TEXT_FILE [--steps 500] [--seeds 3] [--threads 1]
 
 Characters are tokens; nine tenths of the text train, the rest is held out, as in nanoGPT's
-`shakespeare_char` for CPUs (4 layers, 4 heads, width 128, block 64, batch 12, AdamW, 1e-3 down to 1e-4, no dropout), whose loop is
-repeated here around its own `model.py`. Both are judged on all held-out blocks. Ours packs rows of 65 tokens,
-which are 64 predictions. Seconds count training steps only, data included.
+`shakespeare_char` for CPUs (4 layers, 4 heads, width 128, block 64, batch 12, AdamW, 1e-3 down to 1e-4, no
+dropout), whose loop is repeated here around its own `model.py`. Both are judged on all held-out blocks. Ours
+packs rows of 65 tokens, which are 64 predictions. Seconds count training steps only, data included.
 """
 
 from __future__ import annotations
@@ -45,8 +45,15 @@ def packed_characters(folder: Path, ids: np.ndarray, vocab: int) -> Packed:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
         table = pa.Table.from_arrays(arrays, schema=schema)
         shards[name] = [write_shard(folder / f"{name}-00000.arrow", table)]
-    write_manifest(folder, seq_len=size, vocab_size=vocab, eos_id=0, tokenizer_sha256="0" * 64, sources=["text"],
-                   shards=shards)  # fmt: skip
+    write_manifest(
+        folder,
+        seq_len=size,
+        vocab_size=vocab,
+        eos_id=0,
+        tokenizer_sha256="0" * 64,
+        sources=["text"],
+        shards=shards,
+    )
     return Packed(folder)
 
 
@@ -96,8 +103,8 @@ def nanogpt(
 def ours(packed: Packed, out: Path, seed: int, steps: int, changes: dict[str, Any]) -> tuple[float, float]:
     """Our loop: seconds and held-out loss."""
     config = {
-        "layers": 4, "heads": 4, "width": 128, "batch_tokens": BATCH * (BLOCK + 1), "steps": steps, "seed": seed,
-        "eval_every": 0, "save_every": 0, "eval_rows": 0, "warmup": 100,
+        "layers": 4, "heads": 4, "width": 128, "batch_tokens": BATCH * (BLOCK + 1),
+        "steps": steps, "seed": seed, "eval_every": 0, "save_every": 0, "eval_rows": 0, "warmup": 100,
     } | changes  # fmt: skip
     train(packed.folder, out, parse(config))
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -134,7 +141,7 @@ def main() -> None:
     for name, runs in results.items():
         rates = [options.steps * BATCH * BLOCK / seconds for seconds, _ in runs]
         losses = [loss for _, loss in runs]
-        print(f"{name:8} labels/s median {statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f})  "
+        print(f"{name:8} labels/s {statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f})  "
               f"loss {statistics.mean(losses):.4f} ({min(losses):.4f}-{max(losses):.4f})")  # fmt: skip
 
 
