@@ -72,6 +72,7 @@ class Mix(Global):
     reasons: ClassVar[Mapping[str, str]] = {"not_sampled": "The mixture did not need this document."}
 
     max_drop: Share | dict[str, Share] = 1.0
+    """Largest share of a source that the mixture may leave out; any, by default: weights are meant."""
     by: str | tuple[str, ...] = "source"
     """The column, or columns, whose values are the groups (`web`, or `web/en` for two)."""
     weights: dict[str, NonNegative] | None = None

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from stages import vocabulary
-from stages.base import Global, Out, Share, StageError
+from stages.base import Global, Out, StageError
 from stages.columns import ids, no_reasons, utf8, whole
 from stages.encoding import Encoder
 from stages.extension import Extension, extend
@@ -47,7 +47,6 @@ class Tokenize(Global):
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "sentencepiece")
     publishes: ClassVar[tuple[str, ...]] = (vocabulary.FILE, vocabulary.CONFIG)
 
-    max_drop: Share | dict[str, Share] = 0.95
     file: str | None = None
     """Path of a `tokenizer.json`; if not set, one is trained."""
     train: Training | None = None

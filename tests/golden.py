@@ -24,10 +24,10 @@ RECORDED = HOME / "tests" / "golden.json"
 
 def digests(work: Path) -> dict[str, dict[str, Any]]:
     """Stage -> version and digest of its columns (rows in the order of doc_id) or of its shards."""
-    run = runs.find(None, work)
+    newest = runs.find(None, work)
     found: dict[str, dict[str, Any]] = {}
     ids: list[pa.Table] = []
-    for entry in run.record()["stages"]:
+    for entry in newest.record()["stages"]:
         kind = stage_class(entry["stage"])
         tables = [store.read_table(_data(stem)) for stem in entry["parts"]]
         if not ids:
@@ -40,7 +40,7 @@ def digests(work: Path) -> dict[str, dict[str, Any]]:
             ]
             content = table_sha256(pa.concat_tables(parts).sort_by("doc_id"))
         else:
-            content = json.loads((run.path / "packed" / "manifest.json").read_text())["fingerprint"]
+            content = json.loads((newest.path / "packed" / "manifest.json").read_text())["fingerprint"]
         found[entry["stage"]] = {"version": kind.version, "sha256": content}
     return found
 
@@ -52,11 +52,16 @@ def _data(stem: str) -> Path:
     return marker.data
 
 
+def run(work: Path) -> None:
+    """Runs the sample's recipe as far as the shards."""
+    recipe = HOME / "sample_data" / "recipe.yaml"
+    gristmill("run", recipe, "--work", work, "--until", "pack", "--executor", "serial")
+
+
 def main() -> int:
     """Records or checks."""
     with tempfile.TemporaryDirectory() as folder:
-        recipe = HOME / "sample_data" / "recipe.yaml"
-        gristmill("run", recipe, "--work", folder, "--until", "pack", "--executor", "serial")
+        run(Path(folder))
         now = digests(Path(folder))
     if "--check" in sys.argv:
         if now != json.loads(RECORDED.read_text()):
