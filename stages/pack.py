@@ -22,9 +22,7 @@ from pydantic import Field
 from stages import packed, vocabulary
 from stages.base import Share, Shuffle, StageError
 from stages.columns import DOC_ID, ids, whole
-from stages.kernels import packing
 from stages.kernels.hashing import hash64, mix64, unit
-from stages.rows import Pieces
 
 I64 = npt.NDArray[np.int64]
 
@@ -57,6 +55,8 @@ class Pack(Shuffle):
 
     def route(self, rows: pa.Table) -> tuple[pa.Table, Mapping[str, int]]:
         """One row per document and repeat, its end of text appended; documents of no tokens add nothing."""
+        from stages.kernels import packing  # noqa: PLC0415 - Numba is for workers, not for plans
+
         vocab_size, eos = self._vocabulary()
         lists = whole(rows["tokens"])
         bounds = np.asarray(lists.offsets)
@@ -119,6 +119,8 @@ class Pack(Shuffle):
 
     def write(self, name: str, group: pa.Table, path: Path) -> Mapping[str, Any]:
         """One shard; its entry adds to the manifest's `split`, `documents`, `segments`, `cut` and `truncated`."""
+        from stages.rows import Pieces  # noqa: PLC0415 - likewise
+
         vocab_size, eos = self._vocabulary()
         doc_id = np.concatenate([ids(chunk) for chunk in group["doc_id"].chunks])
         halves = doc_id.view(">u8").reshape(-1, 2)
