@@ -8,7 +8,6 @@ that starts plausibly. Does not know lines, records or formats.
 from __future__ import annotations
 
 import bz2
-import io
 import lzma
 import os
 import re
@@ -248,30 +247,3 @@ class _Raw:
     def rest(self) -> bool:
         """Whether anything is left."""
         return bool(self._ahead) or self._fill()
-
-
-class Reader(io.RawIOBase):
-    """A stream of blocks as a readable object that ends at the first damage, kept in `damage`."""
-
-    def __init__(self, stream: Iterator[Block]) -> None:
-        super().__init__()
-        self._stream = stream
-        self._ahead = b""
-        self.damage: Damage | None = None
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fills what one block gives."""
-        while not self._ahead:
-            block = next(self._stream, None)
-            if block is None or isinstance(block, Damage):
-                self.damage = self.damage or block
-                return 0
-            self._ahead = block
-        size = min(len(buffer), len(self._ahead))
-        buffer[:size] = self._ahead[:size]
-        self._ahead = self._ahead[size:]
-        return size
