@@ -103,10 +103,23 @@ def _print_funnel(stages: Sequence[dict[str, Any]]) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for entry in stages:
-        dropped = ", ".join(f"{n} {reason}" for reason, n in sorted(entry["dropped"].items())) or "-"
-        cells = (entry["in"], entry["alive"], dropped, entry["quarantined"] or "-", entry["seconds"])
+        cells = (
+            entry["in"],
+            entry["alive"],
+            _most(entry["dropped"]),
+            entry["quarantined"] or "-",
+            entry["seconds"],
+        )
         table.add_row(entry["stage"], *(str(cell) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _most(dropped: dict[str, int]) -> str:
+    """The three commonest reasons, and how many documents the others took."""
+    reasons = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{count} {reason}" for reason, count in reasons[:3]]
+    others = sum(count for _, count in reasons[3:])
+    return ", ".join([*shown, f"{others} for other reasons"] if others else shown) or "-"
 
 
 @app.command("plan")
