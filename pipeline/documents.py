@@ -23,7 +23,7 @@ from pipeline.executors import cores
 from pipeline.flow import Flow
 from pipeline.keys import short
 from pipeline.runs import Run
-from pipeline.store import Marker, columns_of, file_sha256, inspect, mark, read_marker, read_table, writing
+from pipeline.store import Marker, columns_of, discard, inspect, publish, read_marker, read_table
 from stages.base import stage_class
 
 HITS: Final = pa.list_(
@@ -50,7 +50,7 @@ FIXED: Final = (
     ("repeats", pa.int32(), "repeats"),
 )
 _BULK: Final = frozenset({"text", "tokens", "bytes", "excerpt", "offset", "url"})
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 def metric_columns() -> list[tuple[str, pa.DataType]]:
@@ -75,9 +75,8 @@ def write(flow: Flow, run: Run) -> None:
         stem = flow.store / "documents" / short(VERSION, [marker.sha256 for marker in markers.values()])
         state, marker = inspect(stem)
         if state != "fresh" or marker is None:
-            if state == "corrupt":
-                stem.with_name(stem.name + ".json").unlink()
-            marker = _publish(stem, table(markers))
+            discard(stem)
+            marker = publish(stem, table(markers), {}, parquet=True)
         target = folder / f"{index:05d}.parquet"
         target.unlink(missing_ok=True)
         assert marker.data is not None  # noqa: S101 - published with data
@@ -85,14 +84,6 @@ def write(flow: Flow, run: Run) -> None:
 
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(part, range(len(stages[0].parts))))
-
-
-def _publish(stem: Path, rows: pa.Table) -> Marker:
-    path = stem.with_name(stem.name + ".parquet")
-    with writing(path) as beside:
-        pq.write_table(rows, beside, compression="zstd")
-        body = {"data": path.name, "bytes": beside.stat().st_size, "sha256": file_sha256(beside)}
-    return mark(stem, body)
 
 
 def table(markers: Mapping[str, Marker]) -> pa.Table:
