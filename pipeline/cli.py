@@ -113,6 +113,10 @@ def _print_funnel(stages: Sequence[dict[str, Any]]) -> None:
         )
         table.add_row(entry["stage"], *(str(cell) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for entry in stages:
+        if missing := entry["tallies"].get("not_found"):
+            listed = entry["tallies"]["listed"]
+            print(f"{entry['stage']}: {missing} of {listed} listed ids are no living document's")
 
 
 def _most(dropped: dict[str, int]) -> str:

@@ -210,6 +210,9 @@ def _settle(stage: Global, task: Task, started: float) -> Marker:
     if task["turn"] >= 0:
         rulings = pa.concat_tables([read_table(Path(path)) for path in spec(task)])
         ruling = stage.settle(rulings, task["turn"])
+        if counts := (ruling.schema.metadata or {}).get(b"tallies"):
+            body["tallies"] = json.loads(counts)
+            ruling = ruling.replace_schema_metadata(None)
         if {"part", "row"} <= set(ruling.column_names):
             ruling, body["slices"] = exchange.part_slices(ruling)
         body["rows"] = ruling.num_rows

@@ -298,7 +298,10 @@ class Global(Stage):
         """What one bucket's findings, from all parts in any order, imply."""
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
-        """The round's ruling from the decisions of all buckets (default: just these)."""
+        """The round's ruling from the decisions of all buckets (default: just these).
+
+        Counts about the corpus as a whole are the schema's metadata `tallies`, as JSON.
+        """
         del turn
         return rulings
 

@@ -150,13 +150,18 @@ def learn(training: Training, examples: Labelled) -> bytes:
         return saved.read_bytes()
 
 
-@lru_cache(maxsize=4)
 def loaded(path: Path) -> Any:
-    """A fastText model; a worker keeps the last few.
+    """A fastText model; a worker keeps the last few, as long as their files stay as they are.
 
     Raises:
         StageError: the file is none.
     """
+    return _loaded(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, written: int) -> Any:
+    del written
     from fasttext_new import load_model  # noqa: PLC0415 - see `learn`
 
     try:
@@ -205,7 +210,7 @@ def held_out(training: Training, examples: Labelled, folds: int) -> Held:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.bin")
             path.write_bytes(learn(training, known))
-            scores[asked] = score(loaded.__wrapped__(path), [examples.texts[place] for place in asked], GOOD)
+            scores[asked] = score(loaded(path), [examples.texts[place] for place in asked], GOOD)
     return area(scores, examples.good)
 
 

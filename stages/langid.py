@@ -191,7 +191,7 @@ class Langid(Local):
         labels, likely = model.predict_batch([texts[row] for row in spoken], k=3, threads=1)
         for row, names, values in zip(spoken, labels, likely, strict=True):
             found[row] = [
-                Guess(languages[name], score if score < 1.0 else 1.0)
+                Guess(languages[name], min(1.0, score))
                 for name, score in zip(names, values.tolist(), strict=True)
                 if score > LEAST_SCORE or name == names[0]
             ]
