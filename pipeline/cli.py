@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import cli_trainer
+from pipeline import cli_classifier, cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
 from pipeline.options import Json, RecipePath, RunName, Settings, Work
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_trainer.app)
+app.add_typer(cli_classifier.app)
 
 
 def main() -> None:
@@ -112,6 +113,10 @@ def _print_funnel(stages: Sequence[dict[str, Any]]) -> None:
         )
         table.add_row(entry["stage"], *(str(cell) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for entry in stages:
+        if missing := entry["tallies"].get("not_found"):
+            listed = entry["tallies"]["listed"]
+            print(f"{entry['stage']}: {missing} of {listed} listed ids are no living document's")
 
 
 def _most(dropped: dict[str, int]) -> str:

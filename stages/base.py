@@ -158,7 +158,7 @@ class Stage(BaseModel):
         return {}
 
     def located(self, files: Mapping[str, Sequence[Path]]) -> Self:
-        """A copy that knows where the files of `files()` and the artifacts of `uses` lie."""
+        """A copy that knows where the files of `files()` and the artifacts that it reads lie."""
         copy = self.model_copy()
         copy._files = {  # noqa: SLF001 - its own copy
             label: tuple(Path(path) for path in paths) for label, paths in files.items()
@@ -243,7 +243,19 @@ class Source(Stage):
 
 
 class Local(Stage):
-    """Every part on its own."""
+    """Every part on its own.
+
+    What it learns from its files alone (a classifier, from labelled documents) it may publish: made once,
+    before the first part, found by every `apply` under `paths(name)`.
+    """
+
+    def artifact_identity(self) -> dict[str, Any]:
+        """The parameters that decide what `artifacts` makes (all, unless a stage knows better)."""
+        return self.identity()
+
+    def artifacts(self) -> Mapping[str, bytes]:
+        """The files of `publishes`, made from the files of `files()`."""
+        return {}
 
     @abstractmethod
     def apply(self, rows: pa.Table) -> Out:
@@ -286,7 +298,10 @@ class Global(Stage):
         """What one bucket's findings, from all parts in any order, imply."""
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
-        """The round's ruling from the decisions of all buckets (default: just these)."""
+        """The round's ruling from the decisions of all buckets (default: just these).
+
+        Counts about the corpus as a whole are the schema's metadata `tallies`, as JSON.
+        """
         del turn
         return rulings
 

@@ -1,4 +1,4 @@
-"""Records of a benchmark file, strict: what decontamination must not miss may not be skipped.
+"""Records of a benchmark or labelled file, strict: what decontamination must not miss may not be skipped.
 
 Reads JSON Lines, a JSON array, CSV, TSV, Parquet and Arrow, compressed or not. Unlike the readers of sources
 it raises at the first record that is broken, holds the file in memory, and hands over whole records.
@@ -48,7 +48,7 @@ def records(path: Path, format_: Format | None = None) -> Iterator[dict[str, Any
             yield from _delimited(_text(file, path), path, "," if kind == "csv" else "\t")
         else:
             raise BenchmarkFileError(
-                f"{path}: the name does not tell the format of this benchmark file; expected .jsonl, .json, "
+                f"{path}: the name does not tell the format; expected .jsonl, .json, "
                 ".csv, .tsv, .parquet or .arrow, each but the last two also with .gz, .zst, .bz2 or .xz"
             )
 
