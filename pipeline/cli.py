@@ -190,10 +190,17 @@ def report(
 
 
 @app.command("documents")
-def documents_(run: RunName = None, work: Work = None) -> None:
+def documents_(
+    run: RunName = None,
+    work: Work = None,
+    columns: Annotated[bool, typer.Option("--columns", help="What its columns mean, instead.")] = False,
+) -> None:
     """The glob of a run's documents table: Parquet, a row a document, for DuckDB, polars or pandas."""
-    from pipeline import runs  # noqa: PLC0415
+    from pipeline import documents, runs  # noqa: PLC0415
 
+    if columns:
+        print("\n".join(f"{name}\t{meaning}" for name, meaning in documents.meanings().items()))
+        return
     print(runs.find(run, work or Path("work")).path / "documents" / "*.parquet")
 
 
@@ -322,8 +329,9 @@ def schema_(
     word: Annotated[
         str | None, typer.Argument(metavar="[STAGE]", help="One stage; all of them if left out.")
     ] = None,
+    table: Annotated[bool, typer.Option("--table", help="The stages as a Markdown table.")] = False,
 ) -> None:
-    """The recipe's JSON schema: every key with its type, default and meaning."""
+    """The recipe's JSON schema: every key with its type, default and meaning; columns and reasons."""
     from pipeline import schema  # noqa: PLC0415
 
-    print(json.dumps(schema.schema(word), indent=1, ensure_ascii=False))
+    print(schema.table() if table else json.dumps(schema.schema(word), indent=1, ensure_ascii=False))

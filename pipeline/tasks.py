@@ -198,7 +198,10 @@ def _survey(stage: Global, task: Task, started: float) -> Marker:
 
 def _decide(stage: Global, task: Task, started: float) -> Marker:
     sent = spec(task)
-    tables = [stage.decide(exchange.receive(sent, bucket), task["turn"]) for bucket in task["buckets"]]
+    opened: dict[str, pa.Table] = {}
+    tables = [
+        stage.decide(exchange.receive(sent, bucket, opened), task["turn"]) for bucket in task["buckets"]
+    ]
     rulings = pa.concat_tables(tables)
     return publish(Path(task["out"]), rulings, {"rows": rulings.num_rows, **_cost(started)}, parquet=False)
 
@@ -250,7 +253,8 @@ def _route(stage: Shuffle, task: Task, started: float) -> Marker:
 def _write(stage: Shuffle, task: Task, started: float) -> Marker:
     """Shuffle: the buckets of one shard, from all parts, become its file."""
     sent = spec(task)
-    group = pa.concat_tables([exchange.receive(sent, bucket) for bucket in task["buckets"]])
+    opened: dict[str, pa.Table] = {}
+    group = pa.concat_tables([exchange.receive(sent, bucket, opened) for bucket in task["buckets"]])
     folder, stem = Path(task["folder"]), Path(task["out"])
     path = folder / f"{task['name']}.arrow"
     with writing_named(path) as beside:

@@ -113,7 +113,8 @@ class Slice:
 class Stage(BaseModel):
     """A frozen model: fields are parameters and recipe keys; methods are pure functions of Arrow tables.
 
-    Class attributes, declared in the body of each stage:
+    The docstring of a stage is its line in the README's table: what it does. Class attributes, declared in the
+    body of each stage:
 
     Attributes:
         version: raised whenever the output changes for the same input.
@@ -121,6 +122,7 @@ class Stage(BaseModel):
             (fixed binary 16) are always there.
         optional: columns handed over when an earlier stage of the recipe wrote them, absent otherwise.
         writes: column name -> Arrow type of what it adds, whatever its parameters (see `written`).
+        meanings: column name -> one sentence, for every column that it writes.
         reasons: code -> one sentence, for every reason it may drop a row for.
         libraries: distributions whose version may change the output; they enter the key.
         uses: names of artifacts of earlier stages that it needs ("tokenizer.json").
@@ -134,6 +136,7 @@ class Stage(BaseModel):
     reads: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[Mapping[str, pa.DataType]] = {}
+    meanings: ClassVar[Mapping[str, str]] = {}
     reasons: ClassVar[Mapping[str, str]] = {}
     libraries: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()

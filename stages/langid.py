@@ -89,7 +89,7 @@ def _language(label: str) -> str:
 
 
 class Langid(Local):
-    """The language and script of every document."""
+    """The language of every document by fastText's lid.176, the three best with scores, and its script."""
 
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
@@ -102,6 +102,15 @@ class Langid(Local):
         "lang_3": pa.string(),
         "lang_3_score": pa.float32(),
         "script": pa.string(),
+    }
+    meanings: ClassVar[Mapping[str, str]] = {
+        "lang": "the most likely language, as the model names it; und where there are no letters",
+        "lang_score": "how likely the model thinks it is",
+        "lang_2": "the second most likely language",
+        "lang_2_score": "how likely the model thinks that is",
+        "lang_3": "the third most likely language",
+        "lang_3_score": "how likely the model thinks that is",
+        "script": "the script of most letters, by its ISO 15924 code",
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "lid.empty": "no letters outside code fences, so no language (und), and `keep` does not name und",

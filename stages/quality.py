@@ -27,11 +27,12 @@ FILE: Final = "classifier.bin"
 
 
 class Quality(Local):
-    """A quality score for every document."""
+    """A score by a fastText classifier, given or trained on labelled files; threshold or Pareto draw."""
 
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {"quality": pa.float32()}
+    meanings: ClassVar[Mapping[str, str]] = {"quality": "how likely the classifier thinks that it is good"}
     reasons: ClassVar[Mapping[str, str]] = {
         "quality.threshold": "the classifier's score is below `threshold`",
         "quality.pareto": "the Pareto draw of the document fell below one minus the classifier's score",
