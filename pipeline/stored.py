@@ -194,9 +194,7 @@ class Stored:
                 return path
         raise IntegrityError(f"{stem}: its data file is gone; run the recipe again to make it again")
 
-    def _latest(
-        self, name: str, part: int, before: str | None, places: pa.Array | None = None
-    ) -> pa.Array:
+    def _latest(self, name: str, part: int, before: str | None, places: pa.Array | None = None) -> pa.Array:
         """A column of a part, or some places of it.
 
         A stage that drops a row may leave null what an earlier stage had written.
