@@ -73,7 +73,10 @@ def run_(
     machine: Json = False,
 ) -> None:
     """Run a recipe, reusing every result that is still right."""
-    from pipeline import recipe as recipes  # noqa: PLC0415 - each verb pays for its own imports
+    from pipeline.executors import prepare  # noqa: PLC0415 - each verb pays for its own imports
+
+    prepare(executor)
+    from pipeline import recipe as recipes  # noqa: PLC0415 - workers get ready meanwhile
     from pipeline.progress import Watcher  # noqa: PLC0415
     from pipeline.run import Choice, run  # noqa: PLC0415
 
