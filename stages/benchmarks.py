@@ -27,6 +27,7 @@ _FIELDS_SHOWN: Final = 30
 # Marks between two characters of words: whoever deletes punctuation makes one word of two. Characters that are
 # words by themselves (Thai, Lao, Burmese, Khmer, Han, kana) stay apart whatever stands between them.
 _WORD: Final = r"[^\W_\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u2E80-\u312F\u31F0-\u9FFF\uF900-\uFAFF]"
+_BEFORE_WORD: Final = re.compile(rf"[.,:;!?…，。、；：！？．]{_WORD}")
 _MARKS: Final = re.compile(rf"(?<={_WORD})[.,:;!?…，。、；：！？．]+(?={_WORD})")
 
 
@@ -100,6 +101,8 @@ class Texts:
         seams = [seam for _, seam in self.items_of]
         numbers = list(range(len(texts)))
         for number, (text, seam) in enumerate(self.items_of):
+            if not _BEFORE_WORD.search(text):  # ten times as fast, and true of most
+                continue
             parts = (
                 [text] if seam < 0 else [text.encode()[:seam].decode(), text.encode()[seam + 1 :].decode()]
             )

@@ -151,8 +151,15 @@ def _index(
     items = np.array([item for own in owned for item in own], np.int32)
     written = grams.owners < len(owned)  # as the benchmark writes it: the other spellings come behind
     least, most = np.full(len(owned), 1 << 30, np.int32), np.zeros(len(owned), np.int32)
-    np.minimum.at(least, grams.owners[written], grams.starts[written])
-    np.maximum.at(most, grams.owners[written], (grams.starts + grams.lengths)[written])
+    ordered, begins, ends = (
+        grams.owners[written],
+        grams.starts[written],
+        (grams.starts + grams.lengths)[written],
+    )
+    least[ordered[::-1]], most[ordered] = (
+        begins[::-1],
+        ends,
+    )  # in order of texts and places: the last one counts
     checked = np.zeros(len(texts.names), np.bool_)
     checked[items[np.repeat(most > 0, np.diff(owners))]] = True
     of_benchmark = np.array(texts.benchmark, np.int32)

@@ -104,11 +104,11 @@ def _grams_of(
     head: int,
     grams: U64,
     windows: U64,
-    lengths: I64,
-    owners: I64,
-    starts: I64,
-    distinct: I64,
-    tokens_of: I64,
+    lengths: I32,
+    owners: I32,
+    starts: I32,
+    distinct: I32,
+    tokens_of: I32,
     ignored: U64,
 ) -> int:
     powers = _powers()
@@ -170,20 +170,20 @@ class Grams:
     Attributes:
         grams: uint64[found], hashes; repetitions are possible.
         windows: uint64[found], of their heads.
-        lengths: int64[found], tokens.
-        owners: int64[found], the text of each.
-        starts: int64[found], its first token there.
-        distinct: int64[found], different tokens in it; numbers do not count.
-        tokens: int64[texts], tokens of each text.
+        lengths: int32[found], tokens.
+        owners: int32[found], the text of each.
+        starts: int32[found], its first token there.
+        distinct: int32[found], different tokens in it; numbers do not count.
+        tokens: int32[texts], tokens of each text.
     """
 
     grams: U64
     windows: U64
-    lengths: I64
-    owners: I64
-    starts: I64
-    distinct: I64
-    tokens: I64
+    lengths: I32
+    owners: I32
+    starts: I32
+    distinct: I32
+    tokens: I32
 
 
 def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
@@ -198,8 +198,8 @@ def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
     """
     room = int(offsets[-1] - offsets[0]) + 1
     grams, windows = np.empty(room, np.uint64), np.empty(room, np.uint64)
-    lengths, owners, starts, distinct = (np.empty(room, np.int64) for _ in range(4))
-    tokens = np.zeros(len(seams), np.int64)
+    lengths, owners, starts, distinct = (np.empty(room, np.int32) for _ in range(4))
+    tokens = np.zeros(len(seams), np.int32)
     sizes = (rules.n, rules.short, rules.n_cjk, rules.short_cjk, rules.head)
     columns = (grams, windows, lengths, owners, starts, distinct)
     found = _grams_of(data, offsets, seams, characters(), *sizes, *columns, tokens, _numbers())
@@ -223,7 +223,7 @@ def _file(grams: U64, slots: U64, places: I32) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def _file_heads(windows: U64, lengths: I64, heads: U64, masks: U64, bits: U64, shift: int) -> None:
+def _file_heads(windows: U64, lengths: I32, heads: U64, masks: U64, bits: U64, shift: int) -> None:
     for k in range(len(windows)):
         key = finish(windows[k])
         slot = _slot(heads, key)
