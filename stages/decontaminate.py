@@ -310,6 +310,8 @@ class Decontaminate(Global):
             pieces = cut_away(text, regions, self.window, sentences=self.edge == "sentence")
             kept = [piece for piece in pieces if len(piece) >= self.min_piece]
             tallies["fragments"] = tallies.get("fragments", 0) + len(pieces) - len(kept)
+            shorter = sum(len(piece) for piece in pieces if len(piece) < self.min_piece)
+            tallies["fragment_characters"] = tallies.get("fragment_characters", 0) + shorter
             text = JOINT.join(kept)
             rows = pa.table({"row": pa.array([0], pa.uint32()), "text": pa.array([text], TEXT)})
             hits = self.survey(rows, 0, None)
