@@ -14,6 +14,9 @@ from stages.kernels.characters import UNIT, WORD, classes
 JOINT: Final = "\n\n"
 """What stands between pieces: they remain one document, in paragraphs."""
 
+SENTENCE_ENDS: Final = frozenset(".!?。！？\n")
+"""NeMo Curator extends its cuts to these."""
+
 
 def _inside_word(text: str, at: int) -> bool:
     """Whether a cut before this character would part two characters that no white space parts.
@@ -27,21 +30,30 @@ def _inside_word(text: str, at: int) -> bool:
     return not (before & UNIT or after & UNIT) and bool((before | after) & WORD)
 
 
-def cut_away(text: str, regions: Iterable[tuple[int, int]], margin: int) -> list[str]:
+def _inside_sentence(text: str, at: int) -> bool:
+    """Whether a cut before this character would not be behind the end of a sentence or at a line's edge."""
+    return 0 < at < len(text) and text[at - 1] not in SENTENCE_ENDS
+
+
+def cut_away(
+    text: str, regions: Iterable[tuple[int, int]], margin: int, *, sentences: bool = False
+) -> list[str]:
     """What is left of a text, as pieces without white space at their ends; empty ones are left out.
 
     Args:
         text: the text.
         regions: [start, end) of what must go.
         margin: characters that go with it on either side; a cut moves on outwards to the edge of a word.
+        sentences: to the edge of a sentence instead.
     """
+    inside = _inside_sentence if sentences else _inside_word
     pieces = []
     reach = 0
     for start, end in sorted(regions):
         first, last = max(0, start - margin), min(len(text), end + margin)
-        while _inside_word(text, first):
+        while inside(text, first):
             first -= 1
-        while _inside_word(text, last):
+        while inside(text, last):
             last += 1
         if first > reach:
             pieces.append(text[reach:first])

@@ -4,17 +4,19 @@ The survey finds every n-gram of the benchmarks in every document (13 match toke
 tokens; Brown et al. 2020, appendix C; RULES 12). Hits that share a token or have none between them are one
 region. A region convicts its document, unless it consists of phrases only: grams that more than
 `max_document_frequency` different documents have, grams of too few different words, or of too many
-benchmark texts. Such grams still belong to a region that another one convicts.
+benchmark texts. A gram that several documents have is a phrase too where little else of its text stands
+around it: benchmarks are copied whole, phrases come alone. Phrases still belong to a region that another gram
+convicts.
 
-Evidence is a span of characters in the stored text, with benchmark and item.
+Evidence is a span of characters in the stored text, with benchmark and item. How often a gram occurs is counted
+over the whole corpus, so verdicts depend on neither its cut nor the order in which it grew.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -22,18 +24,40 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from stages.base import Global, Out, Share
-from stages.benchmarks import Benchmark, Index, index_of
-from stages.columns import TEXT, utf8
+from stages.benchmarks import Benchmark
+from stages.columns import TEXT
 from stages.cutting import JOINT, cut_away, joints_of
-from stages.evidence import covering, documents, items_of, regions
-from stages.kernels.comparison import exact_keys
-from stages.kernels.ngrams import LONGEST, Rules, scan, spans_of
-from stages.kernels.units import normalised, origins
+from stages.kernels.lengths import LONGEST, Rules
+
+if TYPE_CHECKING:
+    from stages.gramindex import Index
 
 _HIT: Final = pa.struct(
     [("benchmark", pa.string()), ("item", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
 )
 _BUCKETS: Final = 64
+
+_UNGUARDED: Final[dict[str, Any]] = {
+    "max_document_frequency": None,
+    "suspect_frequency": None,
+    "min_distinct_words": 1,
+    "max_items": None,
+}
+_VARIANTS: Final[dict[str | None, dict[str, Any]]] = {
+    "gpt3": {**_UNGUARDED, "max_document_frequency": 10, "action": "cut"},
+    "datatrove": {**_UNGUARDED, "n": 12, "short": 12},
+    "nemo": {**_UNGUARDED, "max_occurrences": 10, "action": "cut", "edge": "sentence"},
+    "tulu3": {**_UNGUARDED, "n": 8, "coverage": 0.5},
+}
+"""RULES 12.5."""
+
+
+_SURVEYED: Final = {"benchmarks", "n", "short", "n_cjk", "short_cjk", "min_distinct_words", "max_items"}
+
+
+def _steps(values: Any) -> Any:
+    """Where a value differs from the one before: bool[n]; the first does."""
+    return np.append(True, values[1:] != values[:-1])[: len(values)]
 
 
 class Decontaminate(Global):
@@ -42,7 +66,7 @@ class Decontaminate(Global):
     What holds one is dropped, cut or tagged.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "contamination": pa.list_(_HIT),
@@ -75,11 +99,31 @@ class Decontaminate(Global):
     short_cjk: int = Field(12, ge=1, le=LONGEST)
     """`short` for such items."""
 
+    variant: Literal["gpt3", "datatrove", "nemo", "tulu3"] | None = None
+    """A published rule: its lengths, guards and action are the defaults of the other keys.
+
+    `gpt3`: Brown et al. 2020; 13 tokens, grams in more than 10 documents ignored, `cut`.
+    `datatrove`: 12 tokens, no guard, `drop`. `nemo`: 8 to 13 tokens by the length of the item, grams that occur
+    more than 10 times ignored, `cut` to the ends of sentences. `tulu3`: 8 tokens, and more than half of an item
+    must be found. Tokens are those of RULES 12.1 in all of them, and texts of single characters (Chinese) keep
+    their lengths, which those rules do not know.
+    """
+
     max_document_frequency: int | None = Field(10, ge=1)
     """A gram in more different documents than this is a common phrase and convicts nobody; null: no limit.
 
     Exact copies of a document count once.
     """
+
+    max_occurrences: int | None = Field(None, ge=1)
+    """A gram that occurs more often than this in the corpus, copies not counted, convicts nobody; null: no limit."""
+
+    suspect_frequency: int | None = Field(3, ge=1)
+    """A gram in more different documents than this convicts only where `suspect_coverage` of a benchmark text
+    is found around it; null: whatever is found."""
+
+    suspect_coverage: Share = 0.5
+    """See `suspect_frequency`."""
 
     min_distinct_words: int = Field(4, ge=1)
     """A gram with fewer different words, numbers not counted, convicts nobody."""
@@ -91,13 +135,22 @@ class Decontaminate(Global):
     """A gram in more different benchmark texts than this is their form, and convicts nobody; null: no limit."""
 
     window: int = Field(200, ge=0)
-    """Of `cut`: characters that go with a region on either side, and then on to the edge of a word."""
+    """Of `cut`: characters that go with a region on either side, and then on to the next `edge`."""
+
+    edge: Literal["word", "sentence"] = "word"
+    """Of `cut`: where a cut may be, at white space or behind a mark that ends a sentence."""
 
     min_piece: int = Field(200, ge=1)
     """Of `cut`: shorter pieces between regions go too."""
 
     max_regions: int = Field(10, ge=1)
     """Of `cut`: a document with more regions is dropped."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_variant(cls, given: Any) -> Any:
+        known = _VARIANTS.get(given.get("variant"), {}) if isinstance(given, Mapping) else {}
+        return {**known, **given} if known else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -131,10 +184,11 @@ class Decontaminate(Global):
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """What decides the hits: not the action, nor how often a phrase may occur."""
         del turn
-        later = {"action", "coverage", "max_document_frequency", "window", "min_piece", "max_regions"}
-        return {name: value for name, value in self.identity().items() if name not in later}
+        return self.model_dump(mode="json", include=_SURVEYED)
 
     def _index(self) -> Index:
+        from stages.gramindex import index_of  # noqa: PLC0415 - Numba is for workers, not for plans
+
         rules = Rules(self.n, self.short, self.n_cjk, self.short_cjk)
         files = [self.paths(benchmark.name) for benchmark in self.benchmarks]
         return index_of(self.benchmarks, files, rules, self.min_distinct_words, self.max_items)
@@ -146,29 +200,10 @@ class Decontaminate(Global):
         document up to white space, so that copies count once.
         """
         del turn, ruling
+        from stages.evidence import located  # noqa: PLC0415 - Numba is for workers, not for plans
+
         index = self._index()
-        texts, changed = normalised(rows["text"])
-        data, offsets = utf8(texts)
-        hits = scan(data, offsets, index.table)
-        found, starts = np.unique(hits[:, 0], return_index=True)
-        spans = np.zeros((len(hits), 2), np.int64)
-        forms = np.zeros(len(hits), np.uint64)
-        stored = rows["text"]
-        for row, (start, stop) in zip(found.tolist(), pairwise([*starts.tolist(), len(hits)]), strict=True):
-            own = slice(start, stop)
-            text = stored[row].as_py()
-            tokens = spans_of(data, int(offsets[row]), int(offsets[row + 1]))
-            if row in changed:
-                back = origins(text)
-                tokens = np.stack([back[tokens[:, 0], 0], back[tokens[:, 1] - 1, 1]], 1)
-            first, last = hits[own, 1], hits[own, 1] + hits[own, 2] - 1
-            spans[own] = [
-                index.edges(gram, text, start, end)
-                for gram, start, end in zip(
-                    hits[own, 3].tolist(), tokens[first, 0].tolist(), tokens[last, 1].tolist(), strict=True
-                )
-            ]
-            forms[own] = exact_keys(data, offsets[row : row + 2])[0][0, 0]
+        hits, spans, forms = located(rows["text"], index)
         grams = index.table.grams[hits[:, 3]]
         return pa.table(
             {
@@ -185,93 +220,65 @@ class Decontaminate(Global):
         )
 
     def decide(self, findings: pa.Table, turn: int) -> pa.Table:
-        """The same hits; `weak` also where the gram is a common phrase of the corpus."""
+        """The same hits, with `documents` and `occurrences` of each gram in the corpus, copies not counted."""
         del turn
         hits = findings.drop_columns("bucket")
-        if self.max_document_frequency is None:
-            return hits
-        grams, forms = hits["gram"].to_numpy(), hits["form"].to_numpy()
-        order = np.lexsort((forms, grams))
-        new_gram = np.append(True, grams[order][1:] != grams[order][:-1])[: len(order)]
-        new_form = new_gram | np.append(True, forms[order][1:] != forms[order][:-1])[: len(order)]
+        grams, forms, rows = (hits[name].to_numpy() for name in ("gram", "form", "row"))
+        places = hits["part"].to_numpy().astype(np.uint64) << np.uint64(32) | rows
+        order = np.lexsort((places, forms, grams))
+        new_gram = _steps(grams[order])
+        new_form = new_gram | _steps(forms[order])
         number = np.empty(len(order), np.int64)
         number[order] = np.cumsum(new_gram) - 1
-        frequency = np.bincount(number[order][new_form])
-        common = (frequency > self.max_document_frequency)[number]
-        weak = hits["weak"].to_numpy(zero_copy_only=False) | common
-        return hits.set_column(hits.column_names.index("weak"), "weak", pa.array(weak))
+        # Of documents of one form, the first stands for all.
+        begins = np.maximum.accumulate(np.where(new_form, np.arange(len(order)), 0))
+        first = places[order] == places[order][begins]
+        return hits.append_column(
+            "documents", pa.array(np.bincount(number[order][new_form]).astype(np.int64)[number])
+        ).append_column("occurrences", pa.array(np.bincount(number[order][first]).astype(np.int64)[number]))
+
+    def _convicting(self, hits: Mapping[str, Any], grams: Any, index: Index) -> tuple[Any, Any]:
+        """Which hits convict, and which are of grams common in the corpus: bool[hits] each."""
+        from stages.evidence import covering, documents  # noqa: PLC0415 - Numba is for workers, not for plans
+
+        common = np.zeros(len(grams), np.bool_)
+        if self.max_document_frequency is not None:
+            common |= hits["documents"] > self.max_document_frequency
+        if self.max_occurrences is not None:
+            common |= hits["occurrences"] > self.max_occurrences
+        convicts = ~(hits["weak"] | common)
+        suspect = np.zeros(len(grams), np.bool_)
+        if self.suspect_frequency is not None:
+            suspect |= hits["documents"] > self.suspect_frequency
+        for first, end in documents(hits):
+            own = slice(first, end)
+            if self.coverage is not None and convicts[own].any():
+                convicts[own] &= covering(hits, grams, first, end, index, self.coverage)
+            if (suspect[own] & convicts[own]).any():
+                enough = covering(hits, grams, first, end, index, self.suspect_coverage)
+                convicts[own] &= ~suspect[own] | enough
+        return convicts, common
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
-        """{part, row, benchmark, item, start, end, tokens, new_region, new_document, new_item}: the evidence.
-
-        A row for every region and every benchmark in it, with the benchmark's item of most grams there; the
-        flags mark the first row of a region, of a benchmark in a document, of an item in the corpus.
-        """
+        """The evidence, and what the grams say that convict or are common: see `evidence.RULING`."""
         del turn
+        from stages import evidence  # noqa: PLC0415 - Numba is for workers, not for plans
+
         index = self._index()
         order = [("part", "ascending"), ("row", "ascending"), ("first", "ascending"), ("tokens", "ascending")]
         hits = rulings.sort_by(order)
         columns = {name: hits[name].to_numpy(zero_copy_only=False) for name in hits.column_names}
         grams = index.table.find(columns["gram"])
-        evidence: list[tuple[Any, ...]] = []
-        convicts = ~columns["weak"]
-        for first, end in documents(columns):
-            if self.coverage is not None:
-                convicts[first:end] &= covering(columns, grams, first, end, index, self.coverage)
-        for start, stop in (region for own in documents(columns) for region in regions(columns, *own)):
-            if not convicts[start:stop].any():
-                continue
-            last = columns["first"][start:stop] + columns["tokens"][start:stop]
-            place = (columns["start"][start:stop].min(), columns["end"][start:stop].max())
-            length = last.max() - columns["first"][start]
-            evidence += [
-                (
-                    columns["part"][start],
-                    columns["row"][start],
-                    self.benchmarks[index.benchmark[item]].name,
-                    index.names[item],
-                    *place,
-                    length,
-                )
-                for item in items_of(index, np.unique(grams[start:stop]))
-            ]
-        names = ("part", "row", "benchmark", "item", "start", "end", "tokens")
-        kinds = (pa.uint32(), pa.uint32(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.int64())
-        values = zip(*evidence, strict=True) if evidence else ((),) * len(names)
-        table = pa.table(
-            {name: pa.array(column, kind) for name, column, kind in zip(names, values, kinds, strict=True)}
-        )
-        for flag, key in (
-            ("new_region", ("part", "row", "start")),
-            ("new_document", ("part", "row", "benchmark")),
-            ("new_item", ("benchmark", "item")),
-        ):
-            seen: set[tuple[Any, ...]] = set()
-            flags = []
-            for value in zip(*(table[name].to_pylist() for name in key), strict=True):
-                flags.append(value not in seen)
-                seen.add(value)
-            table = table.append_column(flag, pa.array(flags, pa.bool_()))
-        return table
+        convicts, common = self._convicting(columns, grams, index)
+        names = [benchmark.name for benchmark in self.benchmarks]
+        return evidence.ruling(columns, grams, convicts, common, index, names)
 
     def artifacts(self, ruling: pa.Table | None) -> Mapping[str, bytes]:
         """contamination.json: by benchmark its items, those that cannot be checked, those found, and where."""
-        found = ruling.to_pylist() if ruling is not None else []
-        tables = []
-        for benchmark, count in zip(self.benchmarks, self._index().counts, strict=True):
-            own = [row for row in found if row["benchmark"] == benchmark.name]
-            tables.append(
-                {
-                    "benchmark": benchmark.name,
-                    "items": count.items,
-                    "repeated": count.repeated,
-                    "not_checkable": count.not_checkable,
-                    "items_hit": sum(row["new_item"] for row in own),
-                    "documents": sum(row["new_document"] for row in own),
-                    "regions": len(own),
-                    "longest": max((row["tokens"] for row in own), default=0),
-                }
-            )
+        from stages import evidence  # noqa: PLC0415 - Numba is for workers, not for plans
+
+        counts = {own.name: count for own, count in zip(self.benchmarks, self._index().counts, strict=True)}
+        tables = evidence.tables(counts, ruling.to_pylist() if ruling is not None else [])
         return {"contamination.json": json.dumps(tables, ensure_ascii=False, indent=1).encode()}
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
@@ -308,9 +315,11 @@ class Decontaminate(Global):
             return None
         whole = len(text)
         while regions:
-            pieces = cut_away(text, regions, self.window)
+            pieces = cut_away(text, regions, self.window, sentences=self.edge == "sentence")
             kept = [piece for piece in pieces if len(piece) >= self.min_piece]
             tallies["fragments"] = tallies.get("fragments", 0) + len(pieces) - len(kept)
+            shorter = sum(len(piece) for piece in pieces if len(piece) < self.min_piece)
+            tallies["fragment_characters"] = tallies.get("fragment_characters", 0) + shorter
             text = JOINT.join(kept)
             rows = pa.table({"row": pa.array([0], pa.uint32()), "text": pa.array([text], TEXT)})
             hits = self.survey(rows, 0, None)

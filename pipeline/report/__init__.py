@@ -42,6 +42,8 @@ def write(recipe: Recipe, run: Run) -> None:
     stored = Stored(run)
     found = facts(stored)
     shown = samples.gather(stored, found["stages"])
+    for row in found["contamination"]:
+        row["examples"] = samples.examples(shown["evidence"].get(row["benchmark"], []))
     tables.write(run.path / "tables", tables.tables(found, shown["reasons"]))
     with writing(run.path / "report.html") as beside:
         beside.write_text(render(found, shown, title=recipe.name), encoding="utf-8")
@@ -85,6 +87,7 @@ def facts(stored: Stored) -> dict[str, Any]:
         "tokens": table.tokens(),
         "mixture": outcomes.mixture(stored, table),
         "contamination": outcomes.contamination(stored, table),
+        "copies_lost": outcomes.copies_lost(table),
         "packing": shards.packing(stored),
         "funnel": counts.funnel(stages),
         "sources": table.by("source"),

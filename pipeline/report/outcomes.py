@@ -16,6 +16,9 @@ import pyarrow.compute as pc
 from pipeline.report.counts import Documents
 from pipeline.stored import Stored
 
+_TOLD: Final = ("items", "repeated", "checkable", "not_checkable", "share", "longest", "matched_tokens",
+                "matched_characters")  # fmt: skip
+
 CLOSE: Final = 0.01  # a mixture that is off by less than one in a hundred is what was asked for
 
 
@@ -70,7 +73,8 @@ def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
 def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
     """A benchmark each: its items, found and not checkable, and the documents and regions with evidence.
 
-    Items are counted by decontaminate (null if it published no table), documents in the documents table.
+    Items and phrases are counted by decontaminate (null if it published no table), documents in the documents
+    table; `characters_dropped` and `tokens_dropped` are of whole documents, null where nobody counted them.
     """
     if stored.entry("decontaminate") is None:
         return []
@@ -83,6 +87,8 @@ def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
             "item": hits.field("item"),
             "row": row,
             "dropped": pc.equal(table.table.column("fate").take(row), "decontaminate"),
+            "characters": table.table.column("chars").take(row),
+            "tokens": table.table.column("tokens").take(row),
         }
     )
     path = stored.artifact("decontaminate", "contamination.json")
@@ -90,18 +96,31 @@ def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
     rows = []
     for name in sorted({*items, *pc.unique(found.column("benchmark")).to_pylist()}):
         mine = found.filter(pc.equal(found.column("benchmark"), name))
+        gone = mine.filter(mine.column("dropped")).group_by("row", use_threads=False)
+        lost = gone.aggregate([("characters", "min"), ("tokens", "min")])
+        told = items.get(name, {})
         rows.append(
             {
                 "benchmark": name,
                 "documents": len(mine.column("row").unique()),
-                "dropped": len(mine.filter(mine.column("dropped")).column("row").unique()),
+                "dropped": lost.num_rows,
                 "regions": mine.num_rows,
                 "items_found": len(mine.column("item").unique()),
-                "items": items.get(name, {}).get("items"),
-                "not_checkable": items.get(name, {}).get("not_checkable"),
+                **{key: told.get(key) for key in _TOLD},
+                "characters_dropped": pc.sum(lost.column("characters_min")).as_py(),
+                "tokens_dropped": pc.sum(lost.column("tokens_min")).as_py(),
+                "grams": told.get("grams", []),
+                "common_phrases": told.get("common_phrases", []),
             }
         )
     return rows
+
+
+def copies_lost(table: Documents) -> int:
+    """Duplicates whose survivor is contaminated: near copies of it, so they are not brought back."""
+    documents = table.table
+    dropped = documents.filter(pc.equal(documents.column("fate"), "decontaminate")).column("doc_id")
+    return int(pc.sum(pc.is_in(documents.column("duplicate_of"), dropped.combine_chunks())).as_py() or 0)
 
 
 def training(folder: Path) -> dict[str, Any]:
@@ -143,6 +162,8 @@ def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
         said.append((True, "{} contaminated documents dropped", [f"{dropped:,}"]))
         if left := sum(row["documents"] for row in found["contamination"]) - dropped:
             said.append((None, "{} contaminated documents kept, cut or tagged", [f"{left:,}"]))
+        if lost := found["copies_lost"]:
+            said.append((None, "{} near copies of contaminated documents went with them", [f"{lost:,}"]))
     aimed = [row for row in found["mixture"] if row["target_share"] is not None]
     if aimed:
         off = max(abs((row["realised_share"] or 0) - row["target_share"]) for row in aimed)

@@ -164,6 +164,11 @@ def _joined(gram: Sequence[str]) -> str:
     return "".join(gram) if all(_CJK.match(word) for word in gram) else " ".join(gram)
 
 
+def examples(spans: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Contaminated spans for report.json: which document, which item, where, and what stands there."""
+    return [{key: span[key] for key in ("doc_id", "item", "start", "end", "matched")} for span in spans]
+
+
 def _evidence(stored: Stored, table: pa.Table) -> dict[str, list[dict[str, Any]]]:
     """Up to `EXAMPLES` contaminated spans by benchmark, with the text around them."""
     hit = table.filter(pc.greater(pc.fill_null(pc.list_value_length(table.column("contamination")), 0), 0))

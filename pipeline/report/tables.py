@@ -49,7 +49,21 @@ def tables(found: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> di
         "rules": rules,
         "losses": found["duplicates"].get("losses", []),
         "mixture": found["mixture"],
-        "contamination": found["contamination"],
+        "contamination": [
+            {key: value for key, value in row.items() if not isinstance(value, list)}
+            for row in found["contamination"]
+        ],
+        "phrases": [
+            {
+                "benchmark": row["benchmark"],
+                "kind": kind,
+                **phrase,
+                "text": json.dumps(phrase["text"], ensure_ascii=False),
+            }
+            for row in found["contamination"]
+            for kind in ("grams", "common_phrases")
+            for phrase in row[kind]
+        ],
         "hosts": found["hosts"],
         "shards": shards,
         "loss": [{"step": step, "loss": loss} for step, loss in found["training"].get("loss", [])],

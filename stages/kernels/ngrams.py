@@ -16,15 +16,14 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from stages.kernels.lengths import LONGEST, Rules
 from stages.kernels.units import characters, finish, hashes, spans
 
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
-
-LONGEST: Final = 64
-"""Most tokens in a gram: the lengths under a head are the bits of one word."""
 
 _BASE: Final = np.uint64(0xA24BAED4963EE407)
 
@@ -66,27 +65,6 @@ def _slot(keys: U64, key: np.uint64) -> int:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is indexed of a text (RULES 12.2).
-
-    Attributes:
-        n: tokens in a gram; a shorter text is one gram.
-        short: fewest tokens of a text that is one gram; a text below it cannot be checked.
-        n_cjk, short_cjk: the same for texts most of whose tokens are single characters.
-    """
-
-    n: int
-    short: int
-    n_cjk: int
-    short_cjk: int
-
-    @property
-    def head(self) -> int:
-        """Tokens of the shortest gram there can be."""
-        return min(self.n, self.short, self.n_cjk, self.short_cjk)
-
-
-@dataclass(frozen=True)
 class Table:
     """Grams to look for.
 
@@ -100,15 +78,15 @@ class Table:
 
     grams: U64
     slots: U64
-    places: I64
+    places: I32
     heads: U64
     lengths: U64
     bits: U64
     head: int
 
-    def find(self, grams: U64) -> I64:
+    def find(self, grams: U64) -> I32:
         """Places in `grams` of grams that are there."""
-        out = np.empty(len(grams), np.int64)
+        out = np.empty(len(grams), np.int32)
         _find(grams, self.slots, self.places, out)
         return out
 
@@ -126,11 +104,11 @@ def _grams_of(
     head: int,
     grams: U64,
     windows: U64,
-    lengths: I64,
-    owners: I64,
-    starts: I64,
-    distinct: I64,
-    tokens_of: I64,
+    lengths: I32,
+    owners: I32,
+    starts: I32,
+    distinct: I32,
+    tokens_of: I32,
     ignored: U64,
 ) -> int:
     powers = _powers()
@@ -181,7 +159,7 @@ def _numbers() -> U64:
     tokens = np.empty(len(data) + 1, np.uint64)
     count, _, _ = hashes(data, 0, len(data), characters(), tokens, np.empty(3 * len(data) + 8, np.uint8))
     slots = np.zeros(1 << 15, np.uint64)
-    _file(tokens[:count], slots, np.empty(len(slots), np.int64))
+    _file(tokens[:count], slots, np.empty(len(slots), np.int32))
     return slots
 
 
@@ -192,20 +170,20 @@ class Grams:
     Attributes:
         grams: uint64[found], hashes; repetitions are possible.
         windows: uint64[found], of their heads.
-        lengths: int64[found], tokens.
-        owners: int64[found], the text of each.
-        starts: int64[found], its first token there.
-        distinct: int64[found], different tokens in it; numbers do not count.
-        tokens: int64[texts], tokens of each text.
+        lengths: int32[found], tokens.
+        owners: int32[found], the text of each.
+        starts: int32[found], its first token there.
+        distinct: int32[found], different tokens in it; numbers do not count.
+        tokens: int32[texts], tokens of each text.
     """
 
     grams: U64
     windows: U64
-    lengths: I64
-    owners: I64
-    starts: I64
-    distinct: I64
-    tokens: I64
+    lengths: I32
+    owners: I32
+    starts: I32
+    distinct: I32
+    tokens: I32
 
 
 def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
@@ -220,8 +198,8 @@ def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
     """
     room = int(offsets[-1] - offsets[0]) + 1
     grams, windows = np.empty(room, np.uint64), np.empty(room, np.uint64)
-    lengths, owners, starts, distinct = (np.empty(room, np.int64) for _ in range(4))
-    tokens = np.zeros(len(seams), np.int64)
+    lengths, owners, starts, distinct = (np.empty(room, np.int32) for _ in range(4))
+    tokens = np.zeros(len(seams), np.int32)
     sizes = (rules.n, rules.short, rules.n_cjk, rules.short_cjk, rules.head)
     columns = (grams, windows, lengths, owners, starts, distinct)
     found = _grams_of(data, offsets, seams, characters(), *sizes, *columns, tokens, _numbers())
@@ -237,7 +215,7 @@ def grams_of(data: U8, offsets: I64, seams: I64, rules: Rules) -> Grams:
 
 
 @nb.njit(cache=True, nogil=True)
-def _file(grams: U64, slots: U64, places: I64) -> None:
+def _file(grams: U64, slots: U64, places: I32) -> None:
     for k in range(len(grams)):
         slot = _slot(slots, grams[k])
         slots[slot] = grams[k]
@@ -245,7 +223,7 @@ def _file(grams: U64, slots: U64, places: I64) -> None:
 
 
 @nb.njit(cache=True, nogil=True)
-def _file_heads(windows: U64, lengths: I64, heads: U64, masks: U64, bits: U64, shift: int) -> None:
+def _file_heads(windows: U64, lengths: I32, heads: U64, masks: U64, bits: U64, shift: int) -> None:
     for k in range(len(windows)):
         key = finish(windows[k])
         slot = _slot(heads, key)
@@ -256,7 +234,7 @@ def _file_heads(windows: U64, lengths: I64, heads: U64, masks: U64, bits: U64, s
 
 
 @nb.njit(cache=True, nogil=True)
-def _find(grams: U64, slots: U64, places: I64, out: I64) -> None:
+def _find(grams: U64, slots: U64, places: I32, out: I32) -> None:
     for k in range(len(grams)):
         out[k] = places[_slot(slots, grams[k])]
 
@@ -272,12 +250,12 @@ def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def table_of(found: Grams, head: int) -> Table:
     """The grams, filed."""
     grams = distinct(found.grams)
-    size = 1 << max(6, (2 * len(grams)).bit_length())
-    slots, places = np.zeros(size, np.uint64), np.zeros(size, np.int64)
+    size = 1 << max(6, (4 * len(grams) // 3).bit_length())  # three quarters full at most
+    slots, places = np.zeros(size, np.uint64), np.zeros(size, np.int32)
     _file(grams, slots, places)
     heads, masks = np.zeros(size, np.uint64), np.zeros(size, np.uint64)
-    bits = np.zeros(size // 8, np.uint64)  # 8 bits a slot, 16 and more a gram
-    _file_heads(found.windows, found.lengths, heads, masks, bits, 64 - (size * 8).bit_length() + 1)
+    bits = np.zeros(size // 4, np.uint64)  # 16 bits a slot, 21 and more a gram
+    _file_heads(found.windows, found.lengths, heads, masks, bits, 64 - (size * 16).bit_length() + 1)
     return Table(grams, slots, places, heads, masks, bits, head)
 
 
@@ -287,7 +265,7 @@ def _scan(
     offsets: I64,
     characters_: U32,
     slots: U64,
-    places: I64,
+    places: I32,
     heads: U64,
     masks: U64,
     bits: U64,

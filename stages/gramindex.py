@@ -1,0 +1,249 @@
+"""The grams of all benchmarks, filed: which windows of a document are in an item, and in which.
+
+A part of at least n tokens gives all its n-grams, a shorter one is one gram, and an item none of whose parts
+is long enough cannot be checked (RULES 12.2). Every process builds the index once, however many parts of the
+corpus it scans. What is done with hits is the business of `decontaminate` and `evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from stages.benchmarks import Benchmark, Count, Texts, gather
+from stages.columns import TEXT, utf8
+from stages.kernels.characters import WORD, classes
+from stages.kernels.lengths import Rules
+from stages.kernels.ngrams import Grams, Table, distinct, grams_of, spans_of, table_of
+
+I32 = npt.NDArray[np.int32]
+
+Files = tuple[tuple[tuple[Path, int, int], ...], ...]
+"""By benchmark its files, each with the time of its last change (ns) and its size (bytes)."""
+
+Edges = Mapping[int, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Index:
+    """All benchmarks, indexed.
+
+    Attributes:
+        table: the grams.
+        weak: bool[grams], grams of too few different tokens or of too many texts to convict alone.
+        starts: int32[grams + 1], where in `texts` the texts of each gram lie.
+        texts: int32[], texts (parts of items), ascending for each gram.
+        sizes: int32[texts], tokens that the grams of each text cover.
+        owners: int32[texts + 1], where in `items` the items of each text lie.
+        items: int32[], items.
+        before, after: gram at a text's edge -> what stands beyond it there, but no white space.
+        benchmark: int32[items], place of each item's benchmark.
+        names: the items' names.
+        counts: by benchmark.
+        source: what it was made from.
+    """
+
+    table: Table
+    weak: npt.NDArray[np.bool_]
+    starts: I32
+    texts: I32
+    sizes: I32
+    owners: I32
+    items: I32
+    before: Edges
+    after: Edges
+    benchmark: I32
+    names: tuple[str, ...]
+    counts: tuple[Count, ...]
+    source: tuple[tuple[Benchmark, ...], Files, Rules]
+
+    def texts_of(self, gram: int) -> I32:
+        """The texts that hold a gram."""
+        return self.texts[self.starts[gram] : self.starts[gram + 1]]
+
+    def items_of(self, gram: int) -> I32:
+        """The items that hold a gram, ascending."""
+        texts = self.texts_of(gram).tolist()
+        return np.unique(np.concatenate([self.items[self.owners[t] : self.owners[t + 1]] for t in texts]))
+
+    def edges(self, gram: int, text: str, start: int, end: int) -> tuple[int, int]:
+        """The span of a gram in a text, with the punctuation that surrounds its benchmark text, if it is there."""
+        before = (len(own) for own in self.before.get(gram, ()) if text.endswith(own, 0, start))
+        after = (len(own) for own in self.after.get(gram, ()) if text.startswith(own, end))
+        return start - max(before, default=0), end + max(after, default=0)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Grams of one benchmark text that follow on each other.
+
+    Attributes:
+        text: what they say, as the benchmark writes it.
+        documents: how many different documents have the commonest of them.
+        item: an item that says it.
+        whole: whether that is all that the text says.
+    """
+
+    text: str
+    documents: int
+    item: int
+    whole: bool
+
+
+def _grams(texts: Texts, rules: Rules) -> tuple[list[str], npt.NDArray[np.int64], Grams, Any]:
+    """The spellings, the text of each, the grams of all, and the spellings as bytes and offsets."""
+    spellings, seams, numbers = texts.spellings()
+    encoded = utf8(pa.array(spellings, TEXT))
+    return (
+        spellings,
+        np.array(numbers, np.int64),
+        grams_of(*encoded, np.array(seams, np.int64), rules),
+        encoded,
+    )
+
+
+def _beyond(spellings: Sequence[str], grams: Grams, places: I32) -> tuple[Edges, Edges]:
+    """What stands before the first token of a text and behind its last, by the gram there."""
+    kinds = classes()
+    before: dict[int, frozenset[str]] = {}
+    after: dict[int, frozenset[str]] = {}
+    pool: dict[frozenset[str], frozenset[str]] = {}  # most are "." or "?": each is kept once
+    first = grams.starts == 0
+    last = grams.starts + grams.lengths == grams.tokens[grams.owners]
+    for mine, edges, tail in ((first, before, False), (last, after, True)):
+        for place, owner in zip(places[mine].tolist(), grams.owners[mine].tolist(), strict=True):
+            text = spellings[owner]
+            if tail:
+                edge = next(at for at in range(len(text), 0, -1) if kinds[ord(text[at - 1])] & WORD)
+                found = text[edge:].rstrip()
+            else:
+                edge = next(at for at in range(len(text)) if kinds[ord(text[at])] & WORD)
+                found = text[:edge].lstrip()
+            if found and found not in edges.get(place, ()):
+                both = edges.get(place, frozenset()) | {found}
+                edges[place] = pool.setdefault(both, both)
+    return before, after
+
+
+@lru_cache(maxsize=2)
+def _index(
+    benchmarks: tuple[Benchmark, ...], files: Files, rules: Rules, min_distinct: int, max_texts: int | None
+) -> Index:
+    texts = gather(benchmarks, [[path for path, _, _ in own] for own in files])
+    spellings, numbers, grams, _ = _grams(texts, rules)
+    table = table_of(grams, rules.head)
+    places = table.find(grams.grams)
+    pairs = distinct(places.astype(np.int64) << 32 | numbers[grams.owners])
+    of_gram, of_text = pairs >> 32, (pairs & 0xFFFFFFFF).astype(np.int32)
+    weak = np.zeros(len(table.grams), np.bool_)
+    weak[places[grams.distinct < min_distinct]] = True
+    if max_texts is not None:
+        weak |= np.bincount(of_gram, minlength=len(weak)) > max_texts
+    owned = list(texts.items_of.values())
+    owners = np.append(0, np.cumsum([len(items) for items in owned])).astype(np.int32)
+    items = np.array([item for own in owned for item in own], np.int32)
+    written = grams.owners < len(owned)  # as the benchmark writes it: the other spellings come behind
+    least, most = np.full(len(owned), 1 << 30, np.int32), np.zeros(len(owned), np.int32)
+    ordered, begins, ends = (
+        grams.owners[written],
+        grams.starts[written],
+        (grams.starts + grams.lengths)[written],
+    )
+    least[ordered[::-1]], most[ordered] = (
+        begins[::-1],
+        ends,
+    )  # in order of texts and places: the last one counts
+    checked = np.zeros(len(texts.names), np.bool_)
+    checked[items[np.repeat(most > 0, np.diff(owners))]] = True
+    of_benchmark = np.array(texts.benchmark, np.int32)
+    counts = tuple(
+        Count(int(own.sum()), texts.repeated[number], int((own & ~checked).sum()))
+        for number in range(len(benchmarks))
+        for own in [of_benchmark == number]
+    )
+    before, after = _beyond(spellings, grams, places)
+    starts = np.searchsorted(of_gram, np.arange(len(weak) + 1)).astype(np.int32)
+    sizes = np.maximum(most - least, 0)
+    source = (benchmarks, files, rules)
+    return Index(
+        table, weak, starts, of_text, sizes, owners, items, before, after, of_benchmark, tuple(texts.names),
+        counts, source,
+    )  # fmt: skip
+
+
+def index_of(
+    benchmarks: tuple[Benchmark, ...],
+    files: Sequence[Sequence[Path]],
+    rules: Rules,
+    min_distinct: int,
+    max_texts: int | None,
+) -> Index:
+    """The index of these benchmarks; kept in memory as long as neither files nor rules change.
+
+    Args:
+        benchmarks: which fields are matched.
+        files: the files of each.
+        rules: lengths of grams.
+        min_distinct: grams with fewer different tokens are weak.
+        max_texts: grams in more different texts than this are weak; None: never.
+
+    Raises:
+        StageError: a benchmark has none of the fields.
+        BenchmarkFileError: a file is broken.
+    """
+    stamped = tuple(
+        tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths) for paths in files
+    )
+    return _index(benchmarks, stamped, rules, min_distinct, max_texts)
+
+
+def phrases(index: Index, wanted: Mapping[int, int]) -> list[Phrase]:
+    """What some grams say: grams that follow on each other in a benchmark text are one phrase.
+
+    The benchmarks are read once more: the index holds no texts.
+
+    Args:
+        index: the index.
+        wanted: gram -> in how many documents it is.
+
+    Returns:
+        Every phrase once, the commonest first, then in alphabetical order.
+    """
+    if not wanted:
+        return []
+    benchmarks, files, rules = index.source
+    texts = gather(benchmarks, [[path for path, _, _ in own] for own in files])
+    spellings, numbers, grams, (data, offsets) = _grams(texts, rules)
+    places = index.table.find(grams.grams)
+    frequency = np.zeros(len(index.weak), np.int64)
+    frequency[list(wanted)] = list(wanted.values())
+    written = (frequency[places] > 0) & (grams.owners < len(texts.items_of))
+    found: dict[str, Phrase] = {}
+    runs: list[list[int]] = []
+    for k in np.flatnonzero(written).tolist():
+        if runs and grams.owners[runs[-1][-1]] == grams.owners[k] and grams.starts[runs[-1][-1]] + 1 == grams.starts[k]:  # fmt: skip
+            runs[-1].append(k)
+        else:
+            runs.append([k])
+    said: set[tuple[int, ...]] = set()
+    for run in runs:
+        own = tuple(places[run].tolist())
+        if own in said:
+            continue
+        said.add(own)
+        owner = int(grams.owners[run[0]])
+        spans = spans_of(data, int(offsets[owner]), int(offsets[owner + 1]))
+        first, last = int(grams.starts[run[0]]), int(grams.starts[run[-1]] + grams.lengths[run[-1]])
+        text = spellings[owner][spans[first, 0] : spans[last - 1, 1]]
+        item = int(index.items[index.owners[numbers[owner]]])
+        phrase = Phrase(text, int(frequency[list(own)].max()), item, last - first == len(spans))
+        if text not in found or found[text].documents < phrase.documents:
+            found[text] = phrase
+    return sorted(found.values(), key=lambda phrase: (-phrase.documents, phrase.text))
