@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.base import StageError
 from stages.columns import utf8
 from stages.kernels.blocking import occurrences
 from stages.kernels.matching import Matcher, matcher
 from stages.profiles import PROFILES, UNSPACED
+from stages.urls import listed
 
 EVERY = "all"
 """The list that is for every language."""
@@ -27,19 +27,10 @@ EVERY = "all"
 def _listed(paths: tuple[Path, ...]) -> tuple[Matcher, npt.NDArray[np.int64]]:
     """The automaton of the words in these files, and their sizes in bytes."""
     patterns: dict[bytes, None] = {}
-    for path in paths:
-        try:
-            content = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise StageError(f"clean: block list {path} is not UTF-8 ({error}); convert it") from error
-        for line in content.split("\n"):
-            word = line.strip()
-            if word and not word.startswith("#"):
-                # The automaton folds ASCII; other letters are listed in the forms that text has.
-                for form in (word.lower(), word.title(), word.upper(), word):
-                    patterns[form.encode() if not form.isascii() else form.lower().encode()] = None
-    if not patterns:
-        raise StageError(f"clean: block list {', '.join(map(str, paths))} holds no words; give one a line")
+    for word in listed(paths, "block list"):
+        # The automaton folds ASCII; other letters are listed in the forms that text has.
+        for form in (word.lower(), word.title(), word.upper(), word):
+            patterns[form.encode() if not form.isascii() else form.lower().encode()] = None
     return matcher(list(patterns)), np.array([len(pattern) for pattern in patterns], np.int64)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ANY", "PROFILES", "UNSPACED", "Bound", "Profile"]
+__all__ = ["ANY", "OFF", "PROFILES", "UNSPACED", "Bound", "Profile"]
 
 
 @dataclass(frozen=True)
