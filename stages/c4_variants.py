@@ -1,7 +1,8 @@
-"""C4's line rules in two other readings (RULES 4, variants): `c4_early_text` and `page_level`.
+"""C4's line rules in the reading that is asked for (RULES 4): the default, `c4_early_text` or `page_level`.
 
-Plain Python, line by line; the default reading is a kernel's. Removed lines and condemned pages are counted in
-the same columns.
+The default is a kernel's (`measuring`); the two others are plain Python, line by line. Removed lines and
+condemned pages are counted in the same columns. Lines of scripts in which nothing marks the end of a sentence
+need not end with a mark.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.columns import from_utf8
 from stages.gopher_variants import documents, spaced
 from stages.kernels.characters import TERMINAL_MARKS
 from stages.kernels.sentences import count_sentences
-from stages.profiles import Bound
+from stages.measuring import c4_measured as default_measured
+from stages.profiles import PROFILES, UNMARKED, Bound
 from stages.repair import tidied
 from stages.rules import LINE_RULES
 
@@ -98,15 +101,38 @@ def c4_measured(
     *,
     apply: bool,
 ) -> tuple[pa.Array, dict[str, pa.Array]]:
-    """What a variant of C4's line rules leaves of these texts, and the columns that count what it removes.
+    """What C4's line rules leave of these texts, and the columns that count what it removes.
 
     Args:
         texts: large_string, no nulls.
         names: profile of each text; ends of lines and counted words as for the default.
         thresholds: bounds that replace those of `rules.LINE_RULES`; None switches a rule off.
-        variant: `c4_early_text` or `page_level`.
+        variant: a name in `Variants.c4`.
         apply: whether the lines are removed; else the texts are returned as they are.
     """
+    left, columns = _measured(texts, names, thresholds, variant, apply=apply)
+    unmarked = {name for name, profile in PROFILES.items() if profile.script in UNMARKED}
+    if unmarked.isdisjoint(names):
+        return left, columns
+    lenient = {**thresholds, "c4.terminal_punct_lines": None}
+    other, of_others = _measured(texts, names, lenient, variant, apply=apply)
+    here = pa.array([name in unmarked for name in names])
+    return pc.if_else(here, other, left), {
+        name: pc.if_else(here, of_others[name], column) for name, column in columns.items()
+    }
+
+
+def _measured(
+    texts: pa.Array,
+    names: Sequence[str],
+    thresholds: Mapping[str, Bound | None],
+    variant: str,
+    *,
+    apply: bool,
+) -> tuple[pa.Array, dict[str, pa.Array]]:
+    """The same where every line must end with a mark, unless `thresholds` say otherwise."""
+    if variant == "default":
+        return default_measured(texts, names, thresholds, apply=apply)
     rules, page = _bounds(thresholds, variant), variant == "page_level"
     more = frozenset("…") if page else frozenset("'")
     counting = spaced(names)

@@ -180,14 +180,9 @@ class Clean(Local):
         columns = measuring.measured(texts, langs)
         profiles = columns["profile"].to_pylist()
         before = texts
-        if self.variants.c4 == "default":
-            texts, of_lines = measuring.c4_measured(
-                texts, profiles, self.thresholds, apply="c4" in self.presets
-            )
-        else:
-            texts, of_lines = c4_variants.c4_measured(
-                texts, profiles, self.thresholds, self.variants.c4, apply="c4" in self.presets
-            )
+        texts, of_lines = c4_variants.c4_measured(
+            texts, profiles, self.thresholds, self.variants.c4, apply="c4" in self.presets
+        )
         if "refinedweb" in self.presets:
             texts, refinements = lines.refined(texts, profiles, self.thresholds)
             of_lines |= refinements

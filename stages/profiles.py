@@ -4,7 +4,7 @@ English has the bounds of the papers. Other languages follow FineWeb2 (arXiv 250
 paragraph rules, no `dup_line_char_frac`, no `short_line_ratio`, `char_dup_ratio` at most .1, and bounds of
 their own where FineWeb2 published them. A language without published bounds is judged by its stop words and
 by the rules that do not lean on a language. Scripts written without spaces have no tokens to speak of: every
-rule about tokens is off for them. A language without a profile is judged by the rules that lean on none.
+rule about tokens is off for them; so is every rule about sentences where nothing marks their ends. A language without a profile is judged by the rules that lean on none.
 
 Stop words: the eight of Gopher for English; for the others the commonest function words, chosen by us.
 """
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ANY", "OFF", "PROFILES", "UNSPACED", "Bound", "Profile"]
+__all__ = ["ANY", "OFF", "PROFILES", "UNMARKED", "UNSPACED", "Bound", "Profile"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ _NO_LANGUAGE: Final = {
 _NO_TOKENS: Final = {"gopher.symbol_ratio": OFF, "rw.word_removal_ratio": OFF}
 
 UNSPACED: Final = frozenset({"Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
+
+UNMARKED: Final = frozenset({"Thai", "Laoo", "Tibt"})
+"""Scripts without a mark at the end of a sentence: no rule asks for one, and none counts sentences."""
+_NO_SENTENCES: Final = {"c4.min_sentences": OFF, "fineweb.line_punct_ratio": OFF}
 
 # Published by FineWeb2 at commit d0defb2 (RULES 9.3): word length, tokens without a letter (one minus the
 # published share of words with one), repeated lines, lines with terminal punctuation, newlines by word.
@@ -173,6 +177,8 @@ def _bounds(name: str, script: str, stop_words: str) -> dict[str, Bound]:
         bounds["gopher_rep.dup_line_frac"] = Bound(max=repeated)
         bounds["fineweb.line_punct_ratio"] = Bound(min=ending)
         bounds["fineweb.newline_ratio"] = Bound(max=newlines)
+    if script in UNMARKED:
+        bounds |= _NO_SENTENCES
     return bounds
 
 

@@ -84,7 +84,7 @@ class Variants(BaseModel):
         bounds: dict[str, Bound] = {}
         if self.gopher_rep in {"dolma", "dolma_v2"}:
             bounds |= _NO_PARAGRAPHS
-        if self.c4 == "c4_early_text":
+        if self.c4 == "c4_early_text" and profile.bounds.get("c4.min_sentences") != OFF:
             bounds["c4.min_sentences"] = Bound(min=5)
         if self.fineweb == "fineweb2_uax29":
             bounds |= _FINEWEB2
