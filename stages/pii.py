@@ -36,7 +36,7 @@ _DOMAIN: Final = re.compile(
 )
 _IPV4: Final = re.compile(rf"(?<![0-9])(?<![0-9]\.){_QUAD}(?![0-9])(?!\.[0-9])")
 _VERSION: Final = re.compile(
-    r"(?:(?<![A-Za-z])(?:v|ver|versions?|rel|releases?|build|rev|revision|firmware|sec|sect|sections?|clause|chapter"
+    r"(?:(?<![A-Za-z])(?:v|ver|versions?|rel|releases?|build|rev|revision|firmware|kernel|sec|sect|sections?|clause|chapter"
     r"|appendix|figure|table)[.:]?[ \t]?|版本号?[:： ]?|第|§[ \t]?|[A-Za-z]/|[A-Za-z]-|[=<>~!]=[ \t]?|\^)\Z",
     re.IGNORECASE,
 )
