@@ -54,7 +54,9 @@ def _edited(
     text: str, ends: frozenset[str], rules: Mapping[str, Bound | None], *, counting: bool, page: bool
 ) -> tuple[list[str], list[int]]:
     """The lines that stay of one text, and a count for each of COLUMNS."""
-    longest, fewest = rules["c4.max_word_length_lines"], rules["c4.min_words_lines"]
+    longest, fewest = rules["c4.max_word_length_lines"] or Bound(), rules["c4.min_words_lines"] or Bound()
+    most = float("inf") if longest.max in (None, -1) else longest.max
+    least = fewest.min if counting and fewest.min is not None else 0
     counts = dict.fromkeys(COLUMNS, 0)
     kept: list[str] = []
     for raw in text.splitlines():
@@ -64,7 +66,7 @@ def _edited(
                 kept.append(line)
             continue
         tokens = line.split()
-        if longest is not None and longest.max is not None and max(map(len, tokens)) > longest.max:
+        if max(map(len, tokens)) > most:
             counts["max_word_length_lines"] += 1
             continue
         if rules["c4.citations"] is not None and "[" in line:
@@ -74,7 +76,7 @@ def _edited(
         if rules["c4.terminal_punct_lines"] is not None and (line[-1:] not in ends or line.endswith("...")):
             counts["terminal_punct_lines"] += 1
             continue
-        if counting and fewest is not None and fewest.min is not None and len(tokens) < fewest.min:
+        if len(tokens) < least:
             counts["min_words_lines"] += 1
             continue
         lowered = line.lower()

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from stages.columns import utf8
 from stages.kernels import tokens as t
 from stages.kernels.characters import TERMINAL_MARKS
+from stages.lines import words_of
 from stages.measuring import ratio
 from stages.profiles import ANY, PROFILES, UNSPACED
 
@@ -106,6 +107,7 @@ def _datatrove_lines(text: str, _: frozenset[str]) -> Counts:
 
 
 _BY_DOCUMENT: Final[Mapping[str, Callable[[str, frozenset[str]], Counts]]] = {
+    "ws_alnum": lambda text, _: {"words": words_of(text)},
     "rae2021": _rae2021,
     "dolma": lambda text, words: _dolma(text, words, blank=True),
     "dolma_v2": lambda text, words: _dolma(text, words, blank=False),

@@ -84,8 +84,8 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "page_dedup": (pa.int64(), "lines removed because an earlier one is the same"),
     "banned": (pa.int64(), "different strings of `banned` in the text"),
     "scores": (pa.int64(), "scores of earlier stages beyond the bounds of `scores`"),
-    "url_domain": (pa.int64(), "1 if the host of the URL is in the list of domains"),
-    "url_substring": (pa.int64(), "lists of strings that condemn the URL"),
+    "url_domain": (pa.int64(), "hosts of the URL that are listed (0 or 1)"),
+    "url_substring": (pa.int64(), "lists of strings that have enough hits in the URL"),
 }
 """Column -> type and meaning. `lines` in a meaning: lines that are not blank."""
 
@@ -218,9 +218,24 @@ def described() -> dict[str, Any]:
             "source": f"RULES {SECTIONS[family]}",
         }
     sections = {rule["column"]: rule["source"] for rule in reversed(rules.values())}
+    rules["empty"] = {
+        "drops": "nothing but white space is left", "column": "chars", "switched on by": "always",
+        "default": {"min": 1, "max": None}, "source": "RULES 0.3",
+    }  # fmt: skip
+    for kind in IDENTIFIERS:
+        rules[f"pii.{kind}"] = {
+            "drops": f"holds personal identifiers, {kind} first", "column": f"pii_{kind}",
+            "switched on by": "pii: drop", "default": {"min": None, "max": 0}, "source": "RULES 8",
+        }  # fmt: skip
     columns = {
         name: f"{meaning} ({sections.get(name, 'RULES 6' if name == 'page_dedup' else 'RULES 1')})"
         for name, (_, meaning) in MEASURES.items()
+    }
+    columns |= {f"pii_{kind}": f"identifiers of the kind {kind} (RULES 8)" for kind in IDENTIFIERS}
+    columns |= {
+        "text": "the text as it is stored (RULES 8.1)",
+        "bytes": "bytes of the stored text in UTF-8",
+        "profile": "the language profile that the document is judged by (RULES 9.3)",
     }
     return {"x-rules": rules, "x-columns": columns}
 
@@ -231,7 +246,7 @@ def effective(
     """The bounds that judge a document of this profile, by rule, in the order of RULES.
 
     A threshold replaces those sides of the preset's or profile's bound that it names, and switches on a rule
-    that no preset has; None switches the rule off.
+    that no preset has; None, and -1 for C4's, switches the rule off.
     """
     bounds: dict[str, Bound] = {}
     for rule in RULES:
@@ -244,6 +259,8 @@ def effective(
             bound = Bound(
                 bound.min if given.min is None else given.min, bound.max if given.max is None else given.max
             )
+        if rule.code.startswith("c4."):  # -1 is how C4's tools write "off"
+            bound = Bound(*(None if limit == -1 else limit for limit in (bound.min, bound.max)))
         if bound.min is not None or bound.max is not None:
             bounds[rule.code] = bound
     return bounds

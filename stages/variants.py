@@ -34,9 +34,12 @@ class Variants(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    gopher: Literal["default", "rae2021", "datatrove_uax29", "dolma", "dolma_v2", "nemo"] = "default"
+    gopher: Literal["default", "ws_alnum", "rae2021", "datatrove_uax29", "dolma", "dolma_v2", "nemo"] = (
+        "default"
+    )
     """Gopher's quality rules (RULES 2).
 
+    `ws_alnum`: `words` are pieces between white space that begin with a letter or digit, as in DCLM's recipe.
     `rae2021`: stop words are counted once each; `symbol_ratio` is the greater of the ratios of hashes and of
     ellipses. `datatrove_uax29`: over segments; words are those that are not punctuation alone; hashes and
     ellipses (`...`, `…`) apart, by segments; lines of `str.splitlines`, blank ones too; bullets • and -; distinct

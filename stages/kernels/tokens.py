@@ -109,8 +109,11 @@ def segments(
     found = words(data, start, stop, breaks, joins, hashes, lengths)
     count = 0
     at = start
+    half = False  # the last segment is a regional indicator without its second
     for place in range(found):
-        blank = table[decode(data, at)[0]] & SPACE != 0
+        first = decode(data, at)[0]
+        blank = table[first] & SPACE != 0
+        indicator = 0x1F1E6 <= first <= 0x1F1FF
         value = nb.uint64(0)
         power = nb.uint64(1)
         flag = nb.uint8(0)
@@ -125,6 +128,15 @@ def segments(
                 value = value * _BASE + nb.uint64(byte) + nb.uint64(1)
                 power *= _BASE
             at += size
+        if half and indicator:  # WB15: two are a flag; `words` does not join what is no word
+            count -= 1
+            value = hashes[count] * power + value
+            power *= powers[count]
+            length += lengths[count]
+            flag |= flags[count]
+            half = False
+        else:
+            half = indicator
         if not blank:
             hashes[count] = value
             powers[count] = power

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from stages.clean import Clean
-from stages.profiles import PROFILES, Bound
+from stages.profiles import PROFILES, UNMARKED, UNSPACED, Bound
 from stages.rules import LINE_RULES, MEASURES, RULES, described
 from tests.stages.test_clean import rows
 
 CASES = Path(__file__).parent / "cases"
 PRESETS = ("gopher", "c4", "mc4", "fineweb", "refinedweb", "code")
-THRESHOLDS, LINES, SCRIPTS = (
+THRESHOLDS, LINES, SCRIPTS, PUBLISHED = (
     json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))
-    for name in ("thresholds", "lines", "scripts")
+    for name in ("thresholds", "lines", "scripts", "profiles")
 )
 
 
@@ -105,11 +105,24 @@ def test_ties_do_not_hang_on_the_order_of_words() -> None:
     assert columns["top_2_gram"].to_pylist() == [8 / 15, 8 / 15, 8 / 12]
 
 
+@pytest.mark.parametrize("variant", ["default", "c4_early_text", "page_level"])
+def test_minus_one_switches_a_count_of_c4_off(variant: str) -> None:
+    """As the configurations of other tools have it; for other rules it is a bound like any other."""
+    off = {
+        "c4.max_word_length_lines": {"max": -1}, "c4.min_words_lines": {"min": -1},
+        "c4.min_sentences": {"min": -1}, "c4.lorem_ipsum": {"max": -1}, "c4.curly_brace": {"max": -1},
+    }  # fmt: skip
+    text = "a" * 1001 + ".\nLorem ipsum {."
+    out = Clean(presets=("c4",), variants={"c4": variant}, thresholds=off).apply(rows(text, lang=["en"]))
+    assert out.columns["text"].to_pylist() == [text]
+    assert Clean(thresholds={"doc.chars": {"max": -1}}).apply(rows("a")).reasons.to_pylist() == ["doc.chars"]
+
+
 def test_every_rule_and_column_is_described() -> None:
     """What `gristmill schema clean` shows: meaning, default, column and section of every rule."""
     found = described()
-    assert set(found["x-rules"]) == {rule.code for rule in RULES} | set(LINE_RULES)
-    assert set(found["x-columns"]) == set(MEASURES)
+    assert set(found["x-rules"]) == {*Clean.reasons, *LINE_RULES}
+    assert set(found["x-columns"]) == set(Clean.writes)
     assert found["x-rules"]["gopher.words"] == {
         "drops": "words by UAX #29: below 50 or above 100000",
         "column": "words",
@@ -119,10 +132,26 @@ def test_every_rule_and_column_is_described() -> None:
     }
     for rule in found["x-rules"].values():
         assert rule["source"].startswith("RULES ")
-        assert rule["column"] in MEASURES
+        assert rule["column"] in Clean.writes
     shown = Clean.model_json_schema()
     assert shown["x-rules"] == found["x-rules"]
     assert all(spec.get("description") for spec in shown["$defs"].values())
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_profiles_have_the_bounds_that_fineweb2_published(name: str) -> None:
+    """Each row of profiles.json (RULES 9.3); 0 is off, and word lengths are where words are."""
+    row, bounds = PUBLISHED[name], PROFILES[name].bounds
+    assert bounds["gopher_rep.dup_line_frac"] == Bound(max=row["dup line"])
+    assert bounds["fineweb.newline_ratio"] == Bound(max=row["newline"])
+    assert bounds["fineweb.line_punct_ratio"] == Bound(min=row["punct"] or None)
+    if PROFILES[name].script in UNSPACED:
+        assert bounds["gopher.mean_word_length"] == bounds["gopher.alpha_words"] == Bound()
+    else:
+        least, most = row["word length"]
+        assert bounds["gopher.mean_word_length"] == Bound(least or None, most)
+        assert bounds["gopher.alpha_words"] == Bound(max=round(1 - row["alpha"], 3))
+    assert (bounds.get("c4.min_sentences") == Bound()) == (PROFILES[name].script in UNMARKED)
 
 
 def test_every_profile_is_judged_by_measurements_that_exist() -> None:

@@ -84,6 +84,7 @@ def datatrove(text: str, stop_words: Sequence[str]) -> Values:
 
 
 QUALITY: dict[str, Callable[[str, Sequence[str]], Values]] = {
+    "ws_alnum": lambda text, _: {"words": len([token for token in text.split() if token[0].isalnum()])},
     "rae2021": rae2021,
     "dolma": dolma,
     "dolma_v2": lambda text, words: dolma(text, words, empty=False),
