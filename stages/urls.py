@@ -21,10 +21,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stages.base import StageError
 
-__all__ = ["Domains", "Substrings", "Urls", "listed"]
+__all__ = ["Domains", "Stamped", "Substrings", "Urls", "listed", "stamped"]
 
 _SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
 _ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
+
+
+Stamped = tuple[tuple[Path, int, int], ...]
+"""Files with their sizes and times of change (ns): a worker lives longer than the content of a list."""
+
+
+def stamped(paths: Sequence[Path]) -> Stamped:
+    """The files with what tells that their content is another."""
+    return tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
 class Domains(BaseModel):
@@ -94,10 +103,10 @@ class Urls(BaseModel):
         """`url_domain`: 1 where the host is listed; `url_substring`: lists that condemn the URL. int64."""
         domains = [0] * len(urls)
         if self.domains is not None:
-            hosts = _hosts(files["url.domains"])
+            hosts = _hosts(stamped(files["url.domains"]))
             domains = [int(url is not None and _unwanted(url, hosts, self.domains)) for url in urls]
         lists = [
-            _strings(files[f"url.substrings.{place}"], one.case_sensitive)
+            _strings(stamped(files[f"url.substrings.{place}"]), one.case_sensitive)
             for place, one in enumerate(self.substrings)
         ]
         condemned = [
@@ -110,14 +119,14 @@ class Urls(BaseModel):
         return {"url_domain": pa.array(domains, pa.int64()), "url_substring": pa.array(condemned, pa.int64())}
 
 
-def listed(paths: Sequence[Path], what: str) -> list[str]:
+def listed(files: Stamped, what: str) -> list[str]:
     """The lines of list files, stripped, without blank ones and comments.
 
     Raises:
         StageError: a file is not UTF-8, or all are empty.
     """
     found = []
-    for path in paths:
+    for path, _, _ in files:
         try:
             content = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
@@ -125,8 +134,12 @@ def listed(paths: Sequence[Path], what: str) -> list[str]:
         lines = (line.strip() for line in content.split("\n"))
         found += [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise StageError(f"clean: {what} {', '.join(map(str, paths))} holds no words; give one a line")
+        raise StageError(f"clean: {what} {_names(files)} holds no words; give one a line")
     return found
+
+
+def _names(files: Stamped) -> str:
+    return ", ".join(str(path) for path, _, _ in files)
 
 
 def host_of(url: str) -> str:
@@ -160,12 +173,12 @@ def registrable(host: str) -> str:
 
 
 @cache
-def _hosts(paths: tuple[Path, ...]) -> frozenset[str]:
-    entries = listed(paths, "domain list")
+def _hosts(files: Stamped) -> frozenset[str]:
+    entries = listed(files, "domain list")
     for entry in entries:
         if not host_of(entry) or "/" in _SCHEME.sub("", entry, count=1).rstrip("/"):
             raise StageError(
-                f"clean: {entry!r} in domain list {', '.join(map(str, paths))} is no host; write example.com, "
+                f"clean: {entry!r} in domain list {_names(files)} is no host; write example.com, "
                 "and put strings that are looked for anywhere in a URL under url: {substrings: ...}"
             )
     return frozenset(map(host_of, entries))
@@ -184,17 +197,22 @@ def _unwanted(url: str, hosts: frozenset[str], how: Domains) -> bool:
     return False
 
 
+Strings = tuple[frozenset[str], tuple[int, ...], frozenset[str]]
+"""The strings of a list, their lengths, the greatest first, and their beginnings, as long as the shortest."""
+
+
 @cache
-def _strings(paths: tuple[Path, ...], case_sensitive: bool) -> tuple[frozenset[str], tuple[int, ...]]:
-    """The strings of a list, and their lengths, the greatest first."""
-    entries = listed(paths, "list of URL strings")
+def _strings(files: Stamped, case_sensitive: bool) -> Strings:
+    entries = listed(files, "list of URL strings")
     strings = frozenset(entries if case_sensitive else map(str.lower, entries))
-    return strings, tuple(sorted({len(entry) for entry in strings}, reverse=True))
+    lengths = tuple(sorted({len(entry) for entry in strings}, reverse=True))
+    return strings, lengths, frozenset(entry[: lengths[-1]] for entry in strings)
 
 
-def _distinct(url: str, strings: tuple[frozenset[str], tuple[int, ...]], how: Substrings) -> int:
+def _distinct(url: str, strings: Strings, how: Substrings) -> int:
     """How many different strings are in a URL, looked for from the left, the longest first."""
-    entries, lengths = strings
+    entries, lengths, heads = strings
+    shortest = lengths[-1]
     if not how.case_sensitive:
         url = url.lower()
     if how.ignore_chars:
@@ -202,7 +220,7 @@ def _distinct(url: str, strings: tuple[frozenset[str], tuple[int, ...]], how: Su
     found = set()
     at = 0
     while at < len(url):
-        for length in lengths:
+        for length in lengths if url[at : at + shortest] in heads else ():
             entry = url[at : at + length]
             if entry in entries and (how.match == "substring" or _is_word(url, at, at + len(entry))):
                 found.add(entry)

@@ -98,6 +98,14 @@ def test_a_list_of_domains_holds_domains(tmp_path: Path) -> None:
             Clean(url=url).apply(part("http://a.com"))
 
 
+def test_a_list_that_changed_is_read_again(tmp_path: Path) -> None:
+    """A worker that has seen a list does not judge by what it held before."""
+    for host, wanted in (("a.com", [1, 0]), ("bb.com", [0, 1])):
+        url = {"domains": {"paths": [written(tmp_path, "list", [host])]}}
+        out = Clean(url=url).apply(part("http://a.com", "http://bb.com"))
+        assert out.columns["url_domain"].to_pylist() == wanted
+
+
 def test_identity_names_the_suffix_list_and_no_paths(tmp_path: Path) -> None:
     """The same lists elsewhere are the same stage; the version of the suffix list counts where it is used."""
     one, two = (Clean(url={"domains": {"paths": [folder]}}) for folder in ("a/list", "b/list"))
