@@ -11,9 +11,9 @@ from typing import Any
 from pipeline.stored import Stored
 from stages.clean import Clean
 from stages.profiles import Bound
-from stages.rules import MEASURES
+from stages.rules import MEASURES, column_of
 
-__all__ = ["Bound", "clean_bounds", "clean_of", "meaning"]
+__all__ = ["Bound", "clean_bounds", "clean_of", "column_of", "meaning"]
 
 
 def clean_of(parameters: dict[str, Any]) -> Clean:

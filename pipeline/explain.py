@@ -151,11 +151,14 @@ def _route(stored: Stored, row: int) -> Iterator[dict[str, Any]]:
 
 def _limits(stored: Stored, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The bounds that clean held the document to, with its values."""
-    from pipeline.bounds import clean_bounds  # noqa: PLC0415 - only documents that met clean pay for its import
+    from pipeline.bounds import (  # noqa: PLC0415 - only documents that met clean pay for its import
+        clean_bounds,
+        column_of,
+    )
 
     limits = []
     for rule, bound in clean_bounds(stored, [values["profile"]]).get(values["profile"], {}).items():
-        value = values[rule.partition(".")[2]]
+        value = values[column_of(rule)]
         holds = value is not None and not (
             (bound.min is not None and value < bound.min) or (bound.max is not None and value > bound.max)
         )

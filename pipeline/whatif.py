@@ -134,7 +134,7 @@ def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:
         return False
     stages = [stage for recipe in changed for stage in recipe.stages if isinstance(stage, Clean)]
     earlier = _writes(entry["parameters"])
-    return all(not stage.block and _writes(stage.model_dump(mode="json")) == earlier for stage in stages)
+    return all(not stage.files() and _writes(stage.model_dump(mode="json")) == earlier for stage in stages)
 
 
 def _writes(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,33 +13,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stages.base import StageError
 from stages.columns import utf8
 from stages.kernels.blocking import occurrences
 from stages.kernels.matching import Matcher, matcher
 from stages.profiles import PROFILES, UNSPACED
+from stages.urls import Stamped, listed, stamped
 
 EVERY = "all"
 """The list that is for every language."""
 
 
 @cache
-def _listed(paths: tuple[Path, ...]) -> tuple[Matcher, npt.NDArray[np.int64]]:
+def _listed(files: Stamped) -> tuple[Matcher, npt.NDArray[np.int64]]:
     """The automaton of the words in these files, and their sizes in bytes."""
     patterns: dict[bytes, None] = {}
-    for path in paths:
-        try:
-            content = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise StageError(f"clean: block list {path} is not UTF-8 ({error}); convert it") from error
-        for line in content.split("\n"):
-            word = line.strip()
-            if word and not word.startswith("#"):
-                # The automaton folds ASCII; other letters are listed in the forms that text has.
-                for form in (word.lower(), word.title(), word.upper(), word):
-                    patterns[form.encode() if not form.isascii() else form.lower().encode()] = None
-    if not patterns:
-        raise StageError(f"clean: block list {', '.join(map(str, paths))} holds no words; give one a line")
+    for word in listed(files, "block list"):
+        # The automaton folds ASCII; other letters are listed in the forms that text has.
+        for form in (word.lower(), word.title(), word.upper(), word):
+            patterns[form.encode() if not form.isascii() else form.lower().encode()] = None
     return matcher(list(patterns)), np.array([len(pattern) for pattern in patterns], np.int64)
 
 
@@ -57,7 +48,7 @@ def blocked(texts: pa.Array, names: Sequence[str], lists: Mapping[str, tuple[Pat
     unspaced = {name for name, profile in PROFILES.items() if profile.script in UNSPACED}
     without_spaces = np.array([name in unspaced for name in names], np.bool_)
     for language, paths in sorted(lists.items()):
-        found, sizes = _listed(paths)
+        found, sizes = _listed(stamped(paths))
         mine = of_row == language if language != EVERY else np.ones(len(texts), np.bool_)
         for anywhere in (False, True):
             rows = np.flatnonzero(mine & (without_spaces == anywhere))

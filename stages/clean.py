@@ -2,8 +2,9 @@
 
 In this order (RULES 8): ftfy undoes mojibake, entities and broken line ends; control characters go; NFC; no
 more than two line feeds in a row; no white space around the document. What is left is measured, every
-measurement becomes a column, and the rules of the chosen presets drop documents by those columns (RULES 1-5).
-Without presets nothing is dropped but documents that are empty.
+measurement becomes a column, and the rules of the chosen presets drop documents by those columns (RULES 1-7).
+Without presets nothing is dropped but documents that are empty. `gristmill schema clean` lists every rule and
+column.
 
 Rules that lean on a language use the profile of `lang` if `langid` stands before `clean` in the recipe, else
 the profile of the document's script whose stop words it has most of.
@@ -13,17 +14,29 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from stages.banning import SCORES, Banned, Score, banned, out_of_bounds
 from stages.base import Local, Out
 from stages.columns import TEXT
 from stages.profiles import ANY, PROFILES, Bound
-from stages.rules import IDENTIFIERS, LINE_RULES, MEASURES, RULES, effective, first_reasons
+from stages.rules import IDENTIFIERS, LINE_RULES, MEASURES, RULES, described, effective, first_reasons
+from stages.urls import Urls
+from stages.variants import Variants
+
+_COUNTED_WITH: Final = {
+    "c4.badwords": "block",
+    "doc.substring": "banned",
+    "score.threshold": "scores",
+    "url.domain": "url",
+    "url.substring": "url",
+}
+"""Rules that need a parameter to have anything to count."""
 
 
 class Clean(Local):
@@ -32,9 +45,11 @@ class Clean(Local):
     Text is repaired as ftfy would, called only where it can matter; control characters, NFC, white space.
     """
 
-    version: ClassVar[int] = 1
+    model_config = ConfigDict(json_schema_extra=described())
+
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
-    optional: ClassVar[tuple[str, ...]] = ("lang",)
+    optional: ClassVar[tuple[str, ...]] = ("lang", "url", *SCORES)
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "text": TEXT,
         "bytes": pa.int64(),
@@ -59,11 +74,15 @@ class Clean(Local):
     repair: bool = True
     """Undo mojibake, HTML entities and broken line ends with ftfy (quotes and character widths stay)."""
 
-    presets: tuple[Literal["gopher", "c4", "fineweb", "refinedweb", "none"], ...] = ()
-    """Rules that drop documents: `gopher` (quality and repetition), `c4`, `fineweb`, `refinedweb`.
+    presets: tuple[Literal["gopher", "c4", "mc4", "fineweb", "refinedweb", "code", "none"], ...] = ()
+    """Rules that drop documents: `gopher` (quality and repetition), `c4`, `fineweb`, `refinedweb`, `mc4` (its
+    three long lines only), `code` (lengths of lines, letters and digits).
 
     `c4` and `refinedweb` also remove lines, as those corpora did. None: measure only.
     """
+
+    variants: Variants = Variants()
+    """Other implementations' readings of the rules: `{gopher: datatrove_uax29, gopher_rep: dolma}`."""
 
     thresholds: dict[str, Bound | None] = Field(default_factory=dict)
     """Bounds that replace a preset's: `{gopher.words: {min: 30}}`; null switches a rule off."""
@@ -86,6 +105,15 @@ class Clean(Local):
     `thresholds: {c4.badwords: {max: 3}}` tolerates a few.
     """
 
+    url: Urls | None = None
+    """Rules about the URL of a document: listed domains, listed strings."""
+
+    banned: tuple[Banned, ...] = ()
+    """Strings that a document must not hold; who does is dropped (`doc.substring`)."""
+
+    scores: dict[Literal["lang_score", "quality"], Score] = Field(default_factory=dict)
+    """Bounds on scores that earlier stages gave: `{quality: {min: 0.1}}` (`score.threshold`)."""
+
     emoji_to_text: bool = False
     """Spell emoji out, ":grinning_face:"."""
 
@@ -106,17 +134,23 @@ class Clean(Local):
         for name in self.thresholds:
             if name.startswith("rw.") and "refinedweb" not in self.presets:
                 raise ValueError(f"{name} is measured only with the preset refinedweb; add it to `presets`")
-            if name == "c4.badwords" and not self.block:
-                raise ValueError("c4.badwords is counted only with `block`; give it lists")
+            needed = _COUNTED_WITH.get(name)
+            if needed and not getattr(self, needed):
+                raise ValueError(f"{name} is counted only with `{needed}`; say there what to look for")
         return self
 
     def files(self) -> Mapping[str, Sequence[str]]:
-        """The block lists."""
-        return {f"block.{language}": paths for language, paths in self.block.items()}
+        """The block lists and the lists for URLs."""
+        lists = {f"block.{language}": paths for language, paths in self.block.items()}
+        return lists | (self.url.files() if self.url else {})
 
     def identity(self) -> dict[str, Any]:
-        """All parameters, block lists by language only, and the Unicode version of Python's tables."""
-        return super().identity() | {"block": sorted(self.block), "unicode": unicodedata.unidata_version}
+        """All parameters, lists without their paths, and the Unicode version of Python's tables."""
+        return super().identity() | {
+            "block": sorted(self.block),
+            "url": self.url.identity() if self.url else None,
+            "unicode": unicodedata.unidata_version,
+        }
 
     def apply(self, rows: pa.Table) -> Out:
         """The repaired text with its measurements, and the first rule that each row fails."""
@@ -139,7 +173,9 @@ class Clean(Local):
                 tallies[f"pii_{kind}"] = int(counts[:, place].sum())
         langs = rows["lang"].to_pylist() if "lang" in rows.column_names else None
         texts, columns = self._measured(texts, langs)
-        columns |= identifiers
+        columns |= identifiers | self._looked_up(rows, texts)
+        for name, (kind, _) in MEASURES.items():
+            columns.setdefault(name, pa.nulls(len(texts), kind))
         reasons = pa.array(self.judge(columns), pa.string())
         columns["text"] = pc.if_else(pc.is_null(reasons), texts, pa.scalar(None, TEXT))
         columns["bytes"] = pc.binary_length(texts).cast(pa.int64())
@@ -149,12 +185,14 @@ class Clean(Local):
         self, texts: pa.Array, langs: list[str | None] | None
     ) -> tuple[pa.Array, dict[str, pa.Array]]:
         """The texts after the line rules that are on, and all measurements of them."""
-        from stages import blocklists, lines, measuring  # noqa: PLC0415 - likewise
+        from stages import blocklists, c4_variants, lines, measuring  # noqa: PLC0415 - likewise
 
         columns = measuring.measured(texts, langs)
         profiles = columns["profile"].to_pylist()
         before = texts
-        texts, of_lines = measuring.c4_measured(texts, profiles, self.thresholds, apply="c4" in self.presets)
+        texts, of_lines = c4_variants.c4_measured(
+            texts, profiles, self.thresholds, self.variants.c4, apply="c4" in self.presets
+        )
         if "refinedweb" in self.presets:
             texts, refinements = lines.refined(texts, profiles, self.thresholds)
             of_lines |= refinements
@@ -162,18 +200,32 @@ class Clean(Local):
             texts, of_lines["page_dedup"] = lines.without_repeated_lines(texts)
         if texts is not before:
             columns = measuring.measured(texts, profiles)
-        columns |= of_lines
+        columns |= self.variants.measured(texts, profiles, columns) | of_lines
+        columns["long_lines"] = lines.long_lines(texts)
         if self.block:
             listed = {language: self.paths(f"block.{language}") for language in self.block}
             columns["badwords"] = blocklists.blocked(texts, profiles, listed)
-        for name, (kind, _) in MEASURES.items():
-            columns.setdefault(name, pa.nulls(len(texts), kind))
         return texts, columns
+
+    def _looked_up(self, rows: pa.Table, texts: pa.Array) -> dict[str, pa.Array]:
+        """The columns of what is looked up in lists and in earlier columns, where the recipe asks for it."""
+        found: dict[str, pa.Array] = {}
+        if self.url:
+            urls = rows["url"].to_pylist() if "url" in rows.column_names else [None] * len(rows)
+            found |= self.url.measured(urls, {label: self.paths(label) for label in self.url.files()})
+        if self.banned:
+            found["banned"] = banned(texts.to_pylist(), self.banned)
+        if self.scores:
+            given = {name: rows[name] for name in SCORES if name in rows.column_names}
+            found["scores"] = out_of_bounds(given.get, self.scores.items(), len(rows))
+        return found
 
     def bounds(self, profile: str | None) -> dict[str, Bound]:
         """Rule -> what it accepts of documents of a profile, in the order in which reasons are looked for."""
-        presets = (*self.presets, "block") if self.block else self.presets
-        return effective(presets, self.thresholds, PROFILES.get(profile or "", ANY))
+        given = {"block": self.block, "url": self.url, "banned": self.banned, "scores": self.scores}
+        presets = (*self.presets, *(name for name, value in given.items() if value))
+        judged = self.variants.profile(PROFILES.get(profile or "", ANY))
+        return self.variants.ordered(effective(presets, self.thresholds, judged))
 
     def judge(self, columns: Mapping[str, pa.Array]) -> list[str | None]:
         """The first rule that each row fails, from its measurements alone."""

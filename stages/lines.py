@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from stages.columns import from_utf8, utf8
 from stages.kernels.linestats import line_stats
+from stages.kernels.longlines import count_long_lines
 from stages.profiles import PROFILES, UNSPACED, Bound
 from stages.repair import replaced, tidied
 from stages.rules import LINE_RULES
@@ -27,6 +28,8 @@ RULES_OF_LINES: Final = (
 )
 
 _FEW_TOKENS: Final = 10
+LONG_LINE: Final = 200
+"""Characters of what mC4 calls a paragraph."""
 _COUNTER: Final = re.compile(
     r"\W*+[0-9][0-9.,]*+[KMB]?\s++(?:likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes|"
     r"downloads|views|followers)\W*+",
@@ -147,6 +150,11 @@ def refined(
     columns = {name: pa.array(table[:, place]) for place, name in enumerate(RULES_OF_LINES)}
     columns["word_removal_ratio"] = pa.array(gone / np.maximum(total, 1), pa.float64(), mask=total == 0)
     return from_utf8(*tidied(replaced((data, bounds), pieces), composed=False)), columns
+
+
+def long_lines(texts: pa.Array) -> pa.Array:
+    """Lines of at least 200 characters of each text: int64 (`c4.paragraphs`, mC4)."""
+    return pa.array(count_long_lines(*utf8(texts), LONG_LINE))
 
 
 def without_repeated_lines(texts: pa.Array) -> tuple[pa.Array, pa.Array]:

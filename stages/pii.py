@@ -3,9 +3,10 @@
 E-mail and IP addresses (RULES 8.2, 8.3), payment cards, Chinese identity numbers, telephone numbers.
 
 Grammars are our own and ASCII at their edges, so that addresses glued to Chinese text are found. Check digits
-(Luhn; ISO 7064 MOD 11-2) and, for identity numbers, the date of birth keep other numbers out. Two points go
-beyond RULES 8.3: a quad behind "v", "version" or a product's "/" is a version, and an IPv6 address may end
-a sentence. Matched strings never leave this module.
+(Luhn; ISO 7064 MOD 11-2) and, for identity numbers, the date of birth keep other numbers out. Three points go
+beyond RULES 8: a quad that the text itself calls a version, a release or a section, or that is part of a file's
+name or a requirement, is no address; an IPv6 address may end a sentence; and "@2x.png" ends the name of an
+image. Matched strings never leave this module.
 """
 
 from __future__ import annotations
@@ -34,12 +35,28 @@ _DOMAIN: Final = re.compile(
     rf"(?:(?:{_LABEL}\.)+[A-Za-z]{{2,63}}|{_QUAD}|\[{_QUAD}\])(?![A-Za-z0-9-])(?!\.[A-Za-z0-9])"
 )
 _IPV4: Final = re.compile(rf"(?<![0-9])(?<![0-9]\.){_QUAD}(?![0-9])(?!\.[0-9])")
-_VERSION: Final = re.compile(r"(?:(?<![A-Za-z])v(?:er(?:sion)?)?[.:]?[ \t]?|[A-Za-z]/)\Z", re.IGNORECASE)
+_VERSION: Final = re.compile(
+    r"(?:(?<![A-Za-z])(?:v|ver|versions?|rel|releases?|build|rev|revision|firmware|kernel|sec|sect|sections?|clause|chapter"
+    r"|appendix|figure|table)[.:]?[ \t]?|版本号?[:： ]?|第|§[ \t]?|[A-Za-z]/|[A-Za-z]-|[=<>~!]=[ \t]?|\^)\Z",
+    re.IGNORECASE,
+)
+_RELEASE: Final = re.compile(
+    r"(?:[-.+_]?(?:alpha|beta|rc|dev|post|final|snapshot|ga|sp)[0-9]*"
+    r"|\.(?:tar|t?gz|zip|whl|jar|war|exe|dll|so|deb|rpm|msi|apk|dmg|pdf))(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_FILE_NAMES: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".css", ".js", ".html", ".php")
+"""Ends of names after "@" that are no top-level domains: images for screens of twice the density, packages."""
 _IPV6: Final = re.compile(
     r"(?<![0-9A-Za-z_:.])[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2,36}(?![0-9A-Za-z_:])(?!\.[0-9A-Za-z])"
 )
 _CN_ID: Final = re.compile(r"(?<![0-9A-Za-z])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
-_CARD: Final = re.compile(r"(?<![0-9])(?<![0-9][ -])[2-6](?:[ -]?[0-9]){11,18}(?![ -]?[0-9])")
+_CARD: Final = re.compile(
+    r"(?<![0-9A-Za-z_])(?:(?<![0-9][ -])[2-6](?:[ -]?[0-9]){11,18}(?![ -]?[0-9])"
+    # In a row of numbers only what is written as cards are: in one piece, in fours, or 4-6-4 and 4-6-5.
+    r"|[2-6][0-9]{11,18}|[2-6][0-9]{3}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|3[0-9]{3}([ -])[0-9]{6}\2[0-9]{4,5}"
+    r")(?![0-9A-Za-z_])"
+)
 _ISSUERS: Final = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"
     r"|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|35[0-9]{14,17}|6(?:011|2[0-9]{2}|4[4-9][0-9]|5[0-9]{2})[0-9]{12,15}"
@@ -86,7 +103,7 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
         ):
             start -= 1
         domain = _DOMAIN.match(text, at + 1)
-        if start < at and domain:
+        if start < at and domain and not domain.group().lower().endswith(_FILE_NAMES):
             yield start, domain.end()
         at = text.find("@", at + 1)
 
@@ -94,7 +111,8 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
 def _ips(text: str, *, private: bool) -> Iterator[tuple[int, int]]:
     for found in _IPV4.finditer(text):
         public = ipaddress.IPv4Address(found.group()).is_global
-        if (private or public) and not _VERSION.search(text, max(0, found.start() - 10), found.start()):
+        called = _VERSION.search(text, max(0, found.start() - 12), found.start())
+        if (private or public) and not called and not _RELEASE.match(text, found.end()):
             yield found.span()
     for found in _IPV6.finditer(text):
         spelled = found.group()
@@ -105,7 +123,7 @@ def _ips(text: str, *, private: bool) -> Iterator[tuple[int, int]]:
             address = ipaddress.IPv6Address(spelled)
         except ValueError:
             continue
-        if private or address.is_global:
+        if private or (address.is_global and not address.is_reserved):  # times of day fall in ::/8
             yield found.span()
 
 

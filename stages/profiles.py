@@ -4,7 +4,8 @@ English has the bounds of the papers. Other languages follow FineWeb2 (arXiv 250
 paragraph rules, no `dup_line_char_frac`, no `short_line_ratio`, `char_dup_ratio` at most .1, and bounds of
 their own where FineWeb2 published them. A language without published bounds is judged by its stop words and
 by the rules that do not lean on a language. Scripts written without spaces have no tokens to speak of: every
-rule about tokens is off for them. A language without a profile is judged by the rules that lean on none.
+rule about tokens is off for them; so is every rule about sentences where nothing marks their ends. A language
+without a profile is judged by the rules that lean on none.
 
 Stop words: the eight of Gopher for English; for the others the commonest function words, chosen by us.
 """
@@ -17,7 +18,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-__all__ = ["ANY", "PROFILES", "UNSPACED", "Bound", "Profile"]
+__all__ = ["ANY", "OFF", "PROFILES", "UNMARKED", "UNSPACED", "Bound", "Profile"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ _NO_TOKENS: Final = {"gopher.symbol_ratio": OFF, "rw.word_removal_ratio": OFF}
 
 UNSPACED: Final = frozenset({"Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"})
 
+UNMARKED: Final = frozenset({"Thai", "Laoo", "Tibt"})
+"""Scripts without a mark at the end of a sentence: no rule asks for one, and none counts sentences."""
+_NO_SENTENCES: Final = {"c4.min_sentences": OFF, "fineweb.line_punct_ratio": OFF}
+
 # Published by FineWeb2 at commit d0defb2 (RULES 9.3): word length, tokens without a letter (one minus the
 # published share of words with one), repeated lines, lines with terminal punctuation, newlines by word.
 _PUBLISHED: Final = {
@@ -74,7 +79,7 @@ _PUBLISHED: Final = {
     "de": (None, 15, 0.226, 0.263, None, 0.152),
     "el": (3, 11, 0.191, 0.310, 0.167, 0.116),
     "fa": (2, 9, 0.188, 0.246, 0.200, 0.150),
-    "fr": (2, 11, 0.188, 0.242, 0.100, 0.185),
+    "fr": (2, 11, 0.188, 0.264, 0.100, 0.185),
     "he": (2, 9, 0.201, 0.340, 0.200, 0.126),
     "hi": (2, 21, 0.163, 0.206, 0.091, 0.316),
     "id": (3, 12, 0.195, 0.241, 0.111, 0.157),
@@ -175,6 +180,8 @@ def _bounds(name: str, script: str, stop_words: str) -> dict[str, Bound]:
         bounds["gopher_rep.dup_line_frac"] = Bound(max=repeated)
         bounds["fineweb.line_punct_ratio"] = Bound(min=ending)
         bounds["fineweb.newline_ratio"] = Bound(max=newlines)
+    if script in UNMARKED:
+        bounds |= _NO_SENTENCES
     return bounds
 
 

@@ -1,15 +1,15 @@
-"""The document rules of RULES 1-5 as one table: measurement column, reason code, preset, bounds.
+"""The document rules of RULES 1-7 as one table: measurement column, reason code, preset, bounds.
 
-A rule `family.name` is decided from the column `name`, which is stored for every document whether or not a
-rule looks at it, so that bounds can be tried later without computing anything again. A value equal to a bound
-is kept; a value that does not exist (a ratio of nothing) fails, if its rule is on.
+A rule `family.name` is decided from the column `name` (or the one that it names), which is stored for every
+document whether or not a rule looks at it, so that bounds can be tried later without computing anything again.
+A value equal to a bound is kept; a value that does not exist (a ratio of nothing) fails, if its rule is on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,17 @@ import pyarrow as pa
 
 from stages.profiles import Bound, Profile
 
-__all__ = ["IDENTIFIERS", "LINE_RULES", "MEASURES", "RULES", "Rule", "effective", "first_reasons"]
+__all__ = [
+    "IDENTIFIERS",
+    "LINE_RULES",
+    "MEASURES",
+    "RULES",
+    "Rule",
+    "column_of",
+    "described",
+    "effective",
+    "first_reasons",
+]
 
 MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "chars": (pa.int64(), "characters (code points)"),
@@ -26,6 +36,7 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "lines": (pa.int64(), "lines that are not blank"),
     "paragraphs": (pa.int64(), "paragraphs that are not blank"),
     "sentences": (pa.int64(), "sentences, by the splitter gristmill-1"),
+    "long_lines": (pa.int64(), "lines of at least 200 characters"),
     "line_length_max": (pa.int64(), "characters of the longest line"),
     "line_length_avg": (pa.float64(), "characters without line feeds / lines, blank ones too"),
     "words": (pa.int64(), "words by UAX #29"),
@@ -71,8 +82,17 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "substring_lines": (pa.int64(), "short lines that RefinedWeb cuts phrases from"),
     "word_removal_ratio": (pa.float64(), "tokens that RefinedWeb's line rules removed / tokens before"),
     "page_dedup": (pa.int64(), "lines removed because an earlier one is the same"),
+    "banned": (pa.int64(), "different strings of `banned` in the text"),
+    "scores": (pa.int64(), "scores of earlier stages beyond the bounds of `scores`"),
+    "url_domain": (pa.int64(), "hosts of the URL that are listed (0 or 1)"),
+    "url_substring": (pa.int64(), "lists of strings that have enough hits in the URL"),
 }
 """Column -> type and meaning. `lines` in a meaning: lines that are not blank."""
+
+SECTIONS: Final = {
+    "doc": 1, "score": 1, "gopher": 2, "gopher_rep": 3, "c4": 4, "fineweb": 5, "rw": 6, "url": 7, "pii": 8
+}  # fmt: skip
+"""Family of rules -> section of RULES."""
 
 
 @dataclass(frozen=True)
@@ -80,19 +100,21 @@ class Rule:
     """A bound on a measurement.
 
     Attributes:
-        code: the reason of a document that fails; the part after the dot is the column.
-        preset: the preset that switches it on; empty: none.
+        code: the reason of a document that fails.
+        preset: the preset, or the parameter of `clean`, that switches it on; empty: none.
         bound: what the preset accepts.
+        measure: the column it looks at, if that is not the part of the code after the dot.
     """
 
     code: str
     preset: str
     bound: Bound
+    measure: str = ""
 
     @property
     def column(self) -> str:
         """The measurement it looks at."""
-        return self.code.partition(".")[2]
+        return self.measure or self.code.partition(".")[2]
 
     @property
     def sentence(self) -> str:
@@ -105,12 +127,15 @@ class Rule:
 # In the order of RULES, which is the order in which a reason is looked for.
 RULES: Final = (
     Rule("doc.chars", "", Bound()),
+    Rule("doc.words", "", Bound()),
     Rule("doc.sentences", "", Bound()),
     Rule("doc.lines", "", Bound()),
     Rule("doc.paragraphs", "", Bound()),
-    Rule("doc.line_length_max", "", Bound()),
-    Rule("doc.line_length_avg", "", Bound()),
-    Rule("doc.alnum_char_ratio", "", Bound()),
+    Rule("doc.line_length_max", "code", Bound(max=1000)),
+    Rule("doc.line_length_avg", "code", Bound(max=100)),
+    Rule("doc.alnum_char_ratio", "code", Bound(min=0.25)),
+    Rule("doc.substring", "banned", Bound(max=0), "banned"),
+    Rule("score.threshold", "scores", Bound(max=0), "scores"),
     Rule("gopher.words", "gopher", Bound(50, 100_000)),
     Rule("gopher.mean_word_length", "gopher", Bound(3, 10)),
     Rule("gopher.symbol_ratio", "gopher", Bound(max=0.1)),
@@ -135,12 +160,17 @@ RULES: Final = (
     Rule("c4.curly_brace", "c4", Bound(max=0)),
     Rule("c4.badwords", "block", Bound(max=0)),
     Rule("c4.min_sentences", "c4", Bound(min=3)),
+    Rule("c4.paragraphs", "mc4", Bound(min=3), "long_lines"),
     Rule("fineweb.line_punct_ratio", "fineweb", Bound(min=0.12)),
     Rule("fineweb.short_line_ratio", "fineweb", Bound(max=0.67)),
     Rule("fineweb.char_dup_ratio", "fineweb", Bound(max=0.01)),
     Rule("fineweb.newline_ratio", "fineweb", Bound(max=0.3)),
     Rule("rw.word_removal_ratio", "refinedweb", Bound(max=0.05)),
+    Rule("url.domain", "url", Bound(max=0), "url_domain"),
+    Rule("url.substring", "url", Bound(max=0), "url_substring"),
 )
+
+_COLUMNS: Final = {rule.code: rule.column for rule in RULES}
 
 IDENTIFIERS: Final = ("email", "ip", "cn_id", "card", "phone")
 """Kinds of personal identifiers, in the order in which they are looked for (RULES 8)."""
@@ -161,13 +191,62 @@ LINE_RULES: Final[Mapping[str, Bound]] = {
 """Rules that edit text instead of dropping it, with their bounds; their columns count what they remove."""
 
 
+def column_of(code: str) -> str:
+    """The measurement that a rule looks at."""
+    return _COLUMNS.get(code) or code.partition(".")[2]
+
+
+def described() -> dict[str, Any]:
+    """Every rule and every column with what it is, its default and its section of RULES: JSON values."""
+    rules = {
+        rule.code: {
+            "drops": rule.sentence,
+            "column": rule.column,
+            "switched on by": rule.preset or "thresholds",
+            "default": {"min": rule.bound.min, "max": rule.bound.max},
+            "source": f"RULES {SECTIONS[rule.code.partition('.')[0]]}",
+        }
+        for rule in RULES
+    }
+    for code, bound in LINE_RULES.items():
+        family, _, column = code.partition(".")
+        rules[code] = {
+            "edits": MEASURES[column][1],
+            "column": column,
+            "switched on by": {"c4": "c4", "rw": "refinedweb"}[family],
+            "default": {"min": bound.min, "max": bound.max},
+            "source": f"RULES {SECTIONS[family]}",
+        }
+    sections = {rule["column"]: rule["source"] for rule in reversed(rules.values())}
+    rules["empty"] = {
+        "drops": "nothing but white space is left", "column": "chars", "switched on by": "always",
+        "default": {"min": 1, "max": None}, "source": "RULES 0.3",
+    }  # fmt: skip
+    for kind in IDENTIFIERS:
+        rules[f"pii.{kind}"] = {
+            "drops": f"holds personal identifiers, {kind} first", "column": f"pii_{kind}",
+            "switched on by": "pii: drop", "default": {"min": None, "max": 0}, "source": "RULES 8",
+        }  # fmt: skip
+    columns = {
+        name: f"{meaning} ({sections.get(name, 'RULES 6' if name == 'page_dedup' else 'RULES 1')})"
+        for name, (_, meaning) in MEASURES.items()
+    }
+    columns |= {f"pii_{kind}": f"identifiers of the kind {kind} (RULES 8)" for kind in IDENTIFIERS}
+    columns |= {
+        "text": "the text as it is stored (RULES 8.1)",
+        "bytes": "bytes of the stored text in UTF-8",
+        "profile": "the language profile that the document is judged by (RULES 9.3)",
+    }
+    return {"x-rules": rules, "x-columns": columns}
+
+
 def effective(
     presets: Sequence[str], thresholds: Mapping[str, Bound | None], profile: Profile
 ) -> dict[str, Bound]:
     """The bounds that judge a document of this profile, by rule, in the order of RULES.
 
     A threshold replaces those sides of the preset's or profile's bound that it names, and switches on a rule
-    that no preset has; None switches the rule off.
+    that no preset has; None, and -1 for C4's, switches the rule off.
     """
     bounds: dict[str, Bound] = {}
     for rule in RULES:
@@ -180,6 +259,8 @@ def effective(
             bound = Bound(
                 bound.min if given.min is None else given.min, bound.max if given.max is None else given.max
             )
+        if rule.code.startswith("c4."):  # -1 is how C4's tools write "off"
+            bound = Bound(*(None if limit == -1 else limit for limit in (bound.min, bound.max)))
         if bound.min is not None or bound.max is not None:
             bounds[rule.code] = bound
     return bounds
@@ -195,7 +276,7 @@ def first_reasons(columns: Mapping[str, pa.Array], bounds: Mapping[str, Bound]) 
     rows = len(columns["chars"])
     reasons = np.full(rows, None, np.object_)
     for code, bound in reversed(list(bounds.items())):
-        values = columns[code.partition(".")[2]].to_numpy(zero_copy_only=False).astype(np.float64)
+        values = columns[column_of(code)].to_numpy(zero_copy_only=False).astype(np.float64)
         kept = ~np.isnan(values)
         if bound.min is not None:
             kept &= values >= bound.min

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.bounds import Bound, clean_bounds, meaning
+from pipeline.bounds import Bound, clean_bounds, column_of, meaning
 from pipeline.stored import Stored, read_columns
 
 FACTORS: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -114,7 +114,7 @@ def _count(
     for name, rules in bounds.items():
         here = values[profile == name]
         for rule, bound in rules.items():
-            if rule.partition(".")[2] != column:
+            if column_of(rule) != column:
                 continue
             for side, limit in (("min", bound.min), ("max", bound.max)):
                 if limit is None:
