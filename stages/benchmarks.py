@@ -168,7 +168,7 @@ def gather(benchmarks: Sequence[Benchmark], files: Sequence[Sequence[Path]]) -> 
 def _gather(number: int, benchmark: Benchmark, paths: Sequence[Path], texts: Texts) -> None:
     kinds = [_named(fields) for fields in (benchmark.question, benchmark.answer, benchmark.passage)]
     asked = dict.fromkeys(name for names in kinds for name in names)
-    named = benchmark.id if "id" in benchmark.model_fields_set else None
+    named = benchmark.id if benchmark.id != "id" else None  # many have no `id`: the default may lead nowhere
     missing = dict.fromkeys([*asked, *([named] if named else [])])
     known: dict[str, None] = {}
     seen: set[tuple[tuple[str, ...], ...]] = set()

@@ -230,7 +230,7 @@ class Decontaminate(Global):
         ).append_column("occurrences", pa.array(np.bincount(number[order][first]).astype(np.int64)[number]))
 
     def _convicting(self, hits: Mapping[str, Any], grams: Any, index: Index) -> tuple[Any, Any]:
-        """Which hits convict, and which are of grams common in the corpus: bool[hits] each."""
+        """Which hits convict, and which would, were their grams not common in the corpus: bool[hits] each."""
         from stages.evidence import covering, documents  # noqa: PLC0415 - Numba is for workers, not for plans
 
         common = np.zeros(len(grams), np.bool_)
@@ -238,6 +238,7 @@ class Decontaminate(Global):
             common |= hits["documents"] > self.max_document_frequency
         if self.max_occurrences is not None:
             common |= hits["occurrences"] > self.max_occurrences
+        common &= ~hits["weak"]
         convicts = ~(hits["weak"] | common)
         suspect = np.zeros(len(grams), np.bool_)
         if self.suspect_frequency is not None:
@@ -248,7 +249,8 @@ class Decontaminate(Global):
                 convicts[own] &= covering(hits, grams, first, end, index, self.coverage)
             if (suspect[own] & convicts[own]).any():
                 enough = covering(hits, grams, first, end, index, self.suspect_coverage)
-                convicts[own] &= ~suspect[own] | enough
+                common[own] |= convicts[own] & suspect[own] & ~enough
+                convicts[own] &= ~common[own]
         return convicts, common
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:

@@ -169,7 +169,7 @@ def ruling(
         hits: sorted hits.
         grams: int32[hits], place of each hit's gram in the index.
         convicts: bool[hits], hits that convict.
-        common: bool[hits], hits of phrases that are common in the corpus.
+        common: bool[hits], hits that do not because their phrases are common in the corpus.
         index: the benchmarks.
         names: what they are called.
     """
