@@ -75,9 +75,26 @@ class Index:
 
     def edges(self, gram: int, text: str, start: int, end: int) -> tuple[int, int]:
         """The span of a gram in a text, with the punctuation that surrounds its benchmark text, if it is there."""
-        before = (len(own) for own in self.before.get(gram, ()) if text.endswith(own, 0, start))
-        after = (len(own) for own in self.after.get(gram, ()) if text.startswith(own, end))
-        return start - max(before, default=0), end + max(after, default=0)
+        before = (_along(text, start, own, -1) for own in self.before.get(gram, ()))
+        after = (_along(text, end, own, 1) for own in self.after.get(gram, ()))
+        return min(before, default=start), max(after, default=end)
+
+
+def _along(text: str, at: int, edge: str, step: int) -> int:
+    """Where punctuation ends that stands at a place, read forwards (1) or backwards (-1); `at` if it does not.
+
+    Where it has white space, the text may have any, or none.
+    """
+    place = at if step > 0 else at - 1
+    for character in edge[::step]:
+        if character.isspace():
+            while 0 <= place < len(text) and text[place].isspace():
+                place += step
+        elif 0 <= place < len(text) and text[place] == character:
+            place += step
+        else:
+            return at
+    return place if step > 0 else place + 1
 
 
 @dataclass(frozen=True)

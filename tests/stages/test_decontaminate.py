@@ -27,6 +27,22 @@ def test_an_item_is_found_with_its_exact_span(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "written", "matched"),
+    [
+        (f'{QUESTION}\n    """', f'{QUESTION}  """ x', f'{QUESTION}  """'),
+        (f'( " {QUESTION}', f'(("{QUESTION}', f'("{QUESTION}'),
+        (f"{QUESTION})", f"{QUESTION}", QUESTION.rstrip("?")),
+        (f"¿{QUESTION}", f"{QUESTION}", QUESTION),
+    ],
+)
+def test_punctuation_around_an_item_is_part_of_its_span(
+    tmp_path: Path, question: str, written: str, matched: str
+) -> None:
+    """Whatever white space is in it; where the document has it not, the span ends with the last word."""
+    assert spans([f"x {written}"], stage(tmp_path, [{"question": question}])) == [[("0", matched)]]
+
+
+@pytest.mark.parametrize(
     "variant",
     [
         QUESTION.upper(),
