@@ -193,10 +193,13 @@ def ruling(
                 row[flag] = value not in seen
                 seen.add(value)
             rows.append(row)
-    for mine, shared in ((convicts, False), (common, True)):
-        counted = dict(zip(grams[mine].tolist(), hits["documents"][mine].tolist(), strict=True))
+    counted = [
+        dict(zip(grams[mine].tolist(), hits["documents"][mine].tolist(), strict=True))
+        for mine in (convicts, common)
+    ]
+    for shared, said in zip((False, True), phrases(index, *counted), strict=True):
         left = dict.fromkeys(names, SHOWN)
-        for phrase in phrases(index, counted):
+        for phrase in said:
             name = names[index.benchmark[phrase.item]]
             left[name] -= 1
             if left[name] >= 0:
