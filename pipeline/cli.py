@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import cli_trainer
+from pipeline import cli_classifier, cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
 from pipeline.options import Json, RecipePath, RunName, Settings, Work
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_trainer.app)
+app.add_typer(cli_classifier.app)
 
 
 def main() -> None:
@@ -72,7 +73,10 @@ def run_(
     machine: Json = False,
 ) -> None:
     """Run a recipe, reusing every result that is still right."""
-    from pipeline import recipe as recipes  # noqa: PLC0415 - each verb pays for its own imports
+    from pipeline.executors import prepare  # noqa: PLC0415 - each verb pays for its own imports
+
+    prepare(executor)
+    from pipeline import recipe as recipes  # noqa: PLC0415 - workers get ready meanwhile
     from pipeline.progress import Watcher  # noqa: PLC0415
     from pipeline.run import Choice, run  # noqa: PLC0415
 
@@ -112,6 +116,10 @@ def _print_funnel(stages: Sequence[dict[str, Any]]) -> None:
         )
         table.add_row(entry["stage"], *(str(cell) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for entry in stages:
+        if missing := entry["tallies"].get("not_found"):
+            listed = entry["tallies"]["listed"]
+            print(f"{entry['stage']}: {missing} of {listed} listed ids are no living document's")
 
 
 def _most(dropped: dict[str, int]) -> str:
@@ -185,10 +193,17 @@ def report(
 
 
 @app.command("documents")
-def documents_(run: RunName = None, work: Work = None) -> None:
+def documents_(
+    run: RunName = None,
+    work: Work = None,
+    columns: Annotated[bool, typer.Option("--columns", help="What its columns mean, instead.")] = False,
+) -> None:
     """The glob of a run's documents table: Parquet, a row a document, for DuckDB, polars or pandas."""
-    from pipeline import runs  # noqa: PLC0415
+    from pipeline import documents, runs  # noqa: PLC0415
 
+    if columns:
+        print("\n".join(f"{name}\t{meaning}" for name, meaning in documents.meanings().items()))
+        return
     print(runs.find(run, work or Path("work")).path / "documents" / "*.parquet")
 
 
@@ -317,8 +332,9 @@ def schema_(
     word: Annotated[
         str | None, typer.Argument(metavar="[STAGE]", help="One stage; all of them if left out.")
     ] = None,
+    table: Annotated[bool, typer.Option("--table", help="The stages as a Markdown table.")] = False,
 ) -> None:
-    """The recipe's JSON schema: every key with its type, default and meaning."""
+    """The recipe's JSON schema: every key with its type, default and meaning; columns and reasons."""
     from pipeline import schema  # noqa: PLC0415
 
-    print(json.dumps(schema.schema(word), indent=1, ensure_ascii=False))
+    print(schema.table() if table else json.dumps(schema.schema(word), indent=1, ensure_ascii=False))

@@ -24,7 +24,7 @@ from pipeline.flow import Flow
 from pipeline.keys import short
 from pipeline.runs import Run
 from pipeline.store import Marker, columns_of, discard, inspect, publish, read_marker, read_table
-from stages.base import stage_class
+from stages.base import stage_class, stage_names
 
 HITS: Final = pa.list_(
     pa.struct([("benchmark", pa.string()), ("item", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
@@ -62,6 +62,20 @@ def metric_columns() -> list[tuple[str, pa.DataType]]:
         for name, kind in stage_class(word).writes.items()
         if name not in taken
     ]
+
+
+def meanings() -> dict[str, str]:
+    """Column of the documents table -> one sentence, in the order of the columns."""
+    said = {"": ""}
+    for word in stage_names():
+        said |= {name: text for name, text in stage_class(word).meanings.items() if name not in said}
+    own = {
+        "fate": "kept, quarantined, or the stage that dropped the document",
+        "reason": "why it was dropped or quarantined; null if it was kept",
+        "tokens": "tokens of the text, without the one that ends it",
+    }
+    columns = [(name, source) for name, _, source in FIXED] + [(name, name) for name, _ in metric_columns()]
+    return {name: own.get(name) or said.get(source, "") for name, source in columns}
 
 
 def write(flow: Flow, run: Run) -> None:

@@ -38,19 +38,28 @@ def send(stem: Path, table: pa.Table, body: Mapping[str, Any], *, weighed: bool 
     return publish(stem, table, {**body, "slices": slices}, parquet=False)
 
 
-def receive(sent: Iterable[Mapping[str, Any]], bucket: int) -> pa.Table:
+def receive(
+    sent: Iterable[Mapping[str, Any]], bucket: int, opened: dict[str, pa.Table] | None = None
+) -> pa.Table:
     """The rows of one bucket from all parts; `part` (uint32) is added.
 
     Args:
         sent: for each part `path`, `part` and `slices` (bucket -> [start, rows]).
         bucket: the bucket asked for; rows come in the order of the parts.
+        opened: files that are mapped already, and where those mapped here are noted. A task that asks for many
+            buckets gives one: each mapping of a file counts its pages anew, a thousand are gigabytes.
     """
     tables: list[pa.Table] = []
     empty: pa.Table | None = None
     for entry in sent:
         start, rows = entry["slices"].get(str(bucket), (0, 0))
         if rows or empty is None:
-            table = read_table(Path(entry["path"])).slice(start, rows)
+            whole = opened.get(entry["path"]) if opened is not None else None
+            if whole is None:
+                whole = read_table(Path(entry["path"]))
+            if opened is not None:
+                opened[entry["path"]] = whole
+            table = whole.slice(start, rows)
             table = table.append_column("part", pa.array(np.full(rows, entry["part"], np.uint32)))
             empty = table.slice(0, 0) if empty is None else empty
             if rows:

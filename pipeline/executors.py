@@ -7,10 +7,12 @@ own and is impure, so nothing is remembered between runs.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
+from multiprocessing import forkserver
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -77,6 +79,7 @@ class Dask(AbstractContextManager["Dask"]):
                 "distributed.scheduler.allowed-failures": RETRIES,
                 "distributed.admin.tick.limit": "60s",
                 "distributed.comm.timeouts.connect": "20s",
+                "distributed.worker.multiprocessing-method": "forkserver",
             }
         )
         self._cluster: Any = None
@@ -136,6 +139,23 @@ class Dask(AbstractContextManager["Dask"]):
         self._client.close(timeout=10)
         if self._cluster is not None:
             self._cluster.close(timeout=10)
+
+
+def prepare(name: str) -> None:
+    """Starts the process that the workers of a local executor will be forked from, and does not wait for it.
+
+    Its environment decides how many threads native libraries have in the workers; the driver's own stays.
+    """
+    if name.partition(":")[0] != "local":
+        return
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed", "pipeline.seed"])
+    before = dict(os.environ)
+    os.environ.update(THREADS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def cores() -> int:

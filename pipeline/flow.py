@@ -250,7 +250,13 @@ class Flow:
         return Walked(stage, key, identity, parts, {"read": slices})
 
     def _local(self, stage: Local) -> Walked:
-        return self._applied(stage, stage.reads, None, [], {})
+        learnt: list[Marker] = []
+        if stage.publishes:
+            paths, digests = self._needs(stage)
+            key = short(stage_identity(stage, stage.artifact_identity(), digests), "learnt")
+            task = self._task("learn", stage, paths, self.store / stage.word() / key / "learnt")
+            learnt = self._step(stage, "learn", [task])
+        return self._applied(stage, stage.reads, None, learnt, {"learn": learnt} if learnt else {})
 
     def _global(self, stage: Global) -> Walked:
         ruling: Marker | None = None
@@ -266,10 +272,7 @@ class Flow:
             task = self._task("settle", stage, paths, out, turn=-1, last=True)
             steps["settle"] = self._step(stage, "settle", [task])
         done = self._applied(stage, stage.needed, ruling, steps.get("settle", []), steps)
-        for marker in [*steps.get("settle", []), *([ruling] if ruling else [])]:
-            for name, (_, sha256) in marker.body.get("files", {}).items():
-                artifact = name.partition(".")[2]
-                done.files[artifact] = (marker.path.parent / name, sha256)
+        done.files |= _files([ruling] if ruling else [])
         return done
 
     def _survey(
@@ -330,15 +333,17 @@ class Flow:
         paths, digests = self._needs(stage)
         identity = stage_identity(stage, stage.identity(), digests)
         folder = self.store / stage.word() / short(identity)
+        own = _files(settled)
+        paths |= {name: [str(path)] for name, (path, _) in own.items()}
         tasks = []
         for part, loaded in enumerate(self._parts()):
             view, seen = self._view(stage, part, (*columns, *stage.optional))
             told, heard = _told(ruling, part)
-            out = folder / f"{loaded.path.stem}-{short(seen, heard)}"
+            out = folder / f"{loaded.path.stem}-{short(seen, heard, [sha256 for _, sha256 in own.values()])}"
             tasks.append(self._task("apply", stage, paths, out, view=view, ruling=told, part=part))
         parts = self._step(stage, "apply", tasks)
-        key = short(identity, [marker.sha256 for marker in (*parts, *settled)])
-        return Walked(stage, key, identity, parts, steps)
+        key = short(identity, [marker.sha256 for marker in parts], [sha256 for _, sha256 in own.values()])
+        return Walked(stage, key, identity, parts, steps, own)
 
     def _shuffle(self, stage: Shuffle) -> Walked:
         paths, digests = self._needs(stage)
@@ -370,6 +375,15 @@ class Flow:
         task = self._task("manifest", stage, paths, home / "manifest", folder=packed, spec=spec)
         steps = {"route": routed, "write": shards, "manifest": self._step(stage, "manifest", [task])}
         return Walked(stage, key, identity, [], steps, {"packed": (home / "packed", key)})
+
+
+def _files(markers: Iterable[Marker]) -> dict[str, tuple[Path, str]]:
+    """Artifact name -> path and sha256, from the markers that they lie beside."""
+    return {
+        name.partition(".")[2]: (marker.path.parent / name, sha256)
+        for marker in markers
+        for name, (_, sha256) in marker.body.get("files", {}).items()
+    }
 
 
 def _told(ruling: Marker | None, part: int) -> tuple[dict[str, Any] | None, str]:

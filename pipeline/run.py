@@ -221,7 +221,7 @@ def entry(done: Walked, book: ledger.Ledger, work: Path) -> dict[str, Any]:
         "tokens": total.get("token_count"),
         "peak_mb": max((m.body.get("peak_mb", 0) for m in markers), default=0),
         "by_source": book,
-        "tallies": ledger.tallies(done.parts or done.steps["route"]),
+        "tallies": ledger.tallies(markers),
         "made": list(done.made),
         "identity": done.identity,
         "parameters": done.stage.model_dump(mode="json"),

@@ -159,8 +159,8 @@ class Stored:
 
         def read(part: int) -> dict[int, str]:
             wanted = by_part[part]
-            column = self._latest("text", part, before)
-            taken = column.take(pa.array([row - int(self.bounds[part]) for row in wanted]))
+            places = pa.array([row - int(self.bounds[part]) for row in wanted])
+            taken = self._latest("text", part, before, places)
             if most is not None:
                 taken = pc.utf8_slice_codeunits(taken, 0, most)
             return {
@@ -168,9 +168,8 @@ class Stored:
             }
 
         found: dict[int, str] = {}
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for some in pool.map(read, by_part):
-                found |= some
+        for part in by_part:  # one after the other: a part's texts may be a good deal of memory
+            found |= read(part)
         return found
 
     def search(self, text: str, around: int, most: int) -> Iterator[tuple[int, str]]:
@@ -195,14 +194,18 @@ class Stored:
                 return path
         raise IntegrityError(f"{stem}: its data file is gone; run the recipe again to make it again")
 
-    def _latest(self, name: str, part: int, before: str | None) -> pa.Array:
-        """A column of a part; a stage that drops a row may leave null what an earlier stage had written."""
+    def _latest(self, name: str, part: int, before: str | None, places: pa.Array | None = None) -> pa.Array:
+        """A column of a part, or some places of it.
+
+        A stage that drops a row may leave null what an earlier stage had written.
+        """
         found: pa.Array | None = None
         for entry in self.stages:
             if entry["stage"] == before:
                 break
             if entry["parts"] and name in self._schema(entry).names:
                 own = read_columns(self.part_file(entry, part), [name]).column(0).combine_chunks()
+                own = own if places is None else own.take(places)
                 found = own if found is None else pc.coalesce(own, found)
         assert found is not None  # noqa: S101 - callers ask for columns that are there
         return found

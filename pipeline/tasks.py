@@ -71,6 +71,8 @@ def _operate(stage: Stage, task: Task, started: float) -> Marker:
             return _decide(stage, task, started)
         case "settle", Global():
             return _settle(stage, task, started)
+        case "learn", Local():
+            return _learn(stage, task, started)
         case "route", Shuffle():
             return _route(stage, task, started)
         case "write", Shuffle():
@@ -196,7 +198,10 @@ def _survey(stage: Global, task: Task, started: float) -> Marker:
 
 def _decide(stage: Global, task: Task, started: float) -> Marker:
     sent = spec(task)
-    tables = [stage.decide(exchange.receive(sent, bucket), task["turn"]) for bucket in task["buckets"]]
+    opened: dict[str, pa.Table] = {}
+    tables = [
+        stage.decide(exchange.receive(sent, bucket, opened), task["turn"]) for bucket in task["buckets"]
+    ]
     rulings = pa.concat_tables(tables)
     return publish(Path(task["out"]), rulings, {"rows": rulings.num_rows, **_cost(started)}, parquet=False)
 
@@ -208,19 +213,33 @@ def _settle(stage: Global, task: Task, started: float) -> Marker:
     if task["turn"] >= 0:
         rulings = pa.concat_tables([read_table(Path(path)) for path in spec(task)])
         ruling = stage.settle(rulings, task["turn"])
+        if counts := (ruling.schema.metadata or {}).get(b"tallies"):
+            body["tallies"] = json.loads(counts)
+            ruling = ruling.replace_schema_metadata(None)
         if {"part", "row"} <= set(ruling.column_names):
             ruling, body["slices"] = exchange.part_slices(ruling)
         body["rows"] = ruling.num_rows
     stem = Path(task["out"])
-    files: dict[str, list[Any]] = {}
-    if task["last"]:
-        for name, content in stage.artifacts(ruling).items():
-            path = stem.with_name(f"{stem.name}.{name}")
-            with writing(path) as beside:
-                beside.write_bytes(content)
-            files[path.name] = [len(content), file_sha256(path)]
+    files = _artifacts(stem, stage.artifacts(ruling)) if task["last"] else {}
     body |= {"files": files, **_cost(started)}
     return mark(stem, body) if ruling is None else publish(stem, ruling, body, parquet=False)
+
+
+def _learn(stage: Local, task: Task, started: float) -> Marker:
+    """Local: what it publishes, made from its files alone, once for all parts."""
+    stem = Path(task["out"])
+    return mark(stem, {"rows": 0, "files": _artifacts(stem, stage.artifacts()), **_cost(started)})
+
+
+def _artifacts(stem: Path, made: Mapping[str, bytes]) -> dict[str, list[Any]]:
+    """Writes artifacts beside a marker; file name -> size and sha256."""
+    files: dict[str, list[Any]] = {}
+    for name, content in made.items():
+        path = stem.with_name(f"{stem.name}.{name}")
+        with writing(path) as beside:
+            beside.write_bytes(content)
+        files[path.name] = [len(content), file_sha256(path)]
+    return files
 
 
 def _route(stage: Shuffle, task: Task, started: float) -> Marker:
@@ -234,7 +253,8 @@ def _route(stage: Shuffle, task: Task, started: float) -> Marker:
 def _write(stage: Shuffle, task: Task, started: float) -> Marker:
     """Shuffle: the buckets of one shard, from all parts, become its file."""
     sent = spec(task)
-    group = pa.concat_tables([exchange.receive(sent, bucket) for bucket in task["buckets"]])
+    opened: dict[str, pa.Table] = {}
+    group = pa.concat_tables([exchange.receive(sent, bucket, opened) for bucket in task["buckets"]])
     folder, stem = Path(task["folder"]), Path(task["out"])
     path = folder / f"{task['name']}.arrow"
     with writing_named(path) as beside:

@@ -113,7 +113,8 @@ class Slice:
 class Stage(BaseModel):
     """A frozen model: fields are parameters and recipe keys; methods are pure functions of Arrow tables.
 
-    Class attributes, declared in the body of each stage:
+    The docstring of a stage is its line in the README's table: what it does. Class attributes, declared in the
+    body of each stage:
 
     Attributes:
         version: raised whenever the output changes for the same input.
@@ -121,6 +122,7 @@ class Stage(BaseModel):
             (fixed binary 16) are always there.
         optional: columns handed over when an earlier stage of the recipe wrote them, absent otherwise.
         writes: column name -> Arrow type of what it adds, whatever its parameters (see `written`).
+        meanings: column name -> one sentence, for every column that it writes.
         reasons: code -> one sentence, for every reason it may drop a row for.
         libraries: distributions whose version may change the output; they enter the key.
         uses: names of artifacts of earlier stages that it needs ("tokenizer.json").
@@ -134,6 +136,7 @@ class Stage(BaseModel):
     reads: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[Mapping[str, pa.DataType]] = {}
+    meanings: ClassVar[Mapping[str, str]] = {}
     reasons: ClassVar[Mapping[str, str]] = {}
     libraries: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()
@@ -158,7 +161,7 @@ class Stage(BaseModel):
         return {}
 
     def located(self, files: Mapping[str, Sequence[Path]]) -> Self:
-        """A copy that knows where the files of `files()` and the artifacts of `uses` lie."""
+        """A copy that knows where the files of `files()` and the artifacts that it reads lie."""
         copy = self.model_copy()
         copy._files = {  # noqa: SLF001 - its own copy
             label: tuple(Path(path) for path in paths) for label, paths in files.items()
@@ -243,7 +246,19 @@ class Source(Stage):
 
 
 class Local(Stage):
-    """Every part on its own."""
+    """Every part on its own.
+
+    What it learns from its files alone (a classifier, from labelled documents) it may publish: made once,
+    before the first part, found by every `apply` under `paths(name)`.
+    """
+
+    def artifact_identity(self) -> dict[str, Any]:
+        """The parameters that decide what `artifacts` makes (all, unless a stage knows better)."""
+        return self.identity()
+
+    def artifacts(self) -> Mapping[str, bytes]:
+        """The files of `publishes`, made from the files of `files()`."""
+        return {}
 
     @abstractmethod
     def apply(self, rows: pa.Table) -> Out:
@@ -286,7 +301,10 @@ class Global(Stage):
         """What one bucket's findings, from all parts in any order, imply."""
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
-        """The round's ruling from the decisions of all buckets (default: just these)."""
+        """The round's ruling from the decisions of all buckets (default: just these).
+
+        Counts about the corpus as a whole are the schema's metadata `tallies`, as JSON.
+        """
         del turn
         return rulings
 
@@ -340,15 +358,17 @@ def stage_class(word: str) -> type[Stage]:
 
 
 def stage_names() -> list[str]:
-    """The words of all stages in this folder, sorted."""
+    """The words of all stages in this folder, sorted.
+
+    Reads the files instead of importing them, so that a recipe pays for the libraries of its own stages only.
+    """
     import stages  # noqa: PLC0415 - the package looks at its own folder
 
-    words = {path.stem for folder in stages.__path__ for path in Path(folder).glob("*.py")}
-    names = []
-    for word in sorted(words):
-        try:
-            stage_class(word)
-        except KeyError:
-            continue
-        names.append(word)
-    return names
+    found = []
+    for path in (path for folder in stages.__path__ for path in Path(folder).glob("*.py")):
+        heading = rf"^class {path.stem.title().replace('_', '')}\((Source|Local|Global|Shuffle)\):"
+        if path.stem not in _NOT_STAGES and re.search(
+            heading, path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            found.append(path.stem)
+    return sorted(found)

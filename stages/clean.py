@@ -27,7 +27,10 @@ from stages.rules import IDENTIFIERS, LINE_RULES, MEASURES, RULES, effective, fi
 
 
 class Clean(Local):
-    """Repairs, measures and, with presets, judges every document."""
+    """Repairs, measures and, with presets (`gopher`, `c4`, `fineweb`, `refinedweb`), judges every document.
+
+    Text is repaired as ftfy would, called only where it can matter; control characters, NFC, white space.
+    """
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text",)
@@ -38,6 +41,13 @@ class Clean(Local):
         "profile": pa.string(),
         **{name: kind for name, (kind, _) in MEASURES.items()},
         **{f"pii_{kind}": pa.int64() for kind in IDENTIFIERS},
+    }
+    meanings: ClassVar[Mapping[str, str]] = {
+        "text": "the repaired text, without what line rules removed and identifiers that were masked",
+        "bytes": "bytes of the text in UTF-8",
+        "profile": "the language profile whose lists and bounds were used",
+        **{name: meaning for name, (_, meaning) in MEASURES.items()},
+        **{f"pii_{kind}": f"personal identifiers of the kind {kind} that were found" for kind in IDENTIFIERS},
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "empty": "nothing but white space is left",

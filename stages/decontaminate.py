@@ -61,7 +61,10 @@ def _steps(values: Any) -> Any:
 
 
 class Decontaminate(Global):
-    """Documents with benchmark items in them, each with its evidence."""
+    """Finds n-grams of the benchmarks, with the span of every hit, past phrases common in the corpus.
+
+    What holds one is dropped, cut or tagged.
+    """
 
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
@@ -69,6 +72,11 @@ class Decontaminate(Global):
         "contamination": pa.list_(_HIT),
         "text": TEXT,
         "bytes": pa.int64(),
+    }
+    meanings: ClassVar[Mapping[str, str]] = {
+        "contamination": "benchmark, item, and the characters of the text that hold it, a hit each",
+        "text": "the text without the regions that were cut",
+        "bytes": "bytes of the text in UTF-8",
     }
     reasons: ClassVar[Mapping[str, str]] = {"contaminated": "holds a question or answer of a benchmark."}
     publishes: ClassVar[tuple[str, ...]] = ("contamination.json",)

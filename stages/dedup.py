@@ -104,7 +104,7 @@ def _sets(
 
 
 class Dedup(Global):
-    """Exact and near duplicates, verified, with a declared survivor."""
+    """Exact, then MinHash-LSH over the whole corpus; every candidate is verified by its Jaccard similarity."""
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text", "source")
@@ -112,6 +112,11 @@ class Dedup(Global):
         "duplicate_of": DOC_ID,
         "similarity": pa.float64(),
         "cluster_size": pa.int32(),
+    }
+    meanings: ClassVar[Mapping[str, str]] = {
+        "duplicate_of": "the kept document that it repeats",
+        "similarity": "Jaccard similarity of the two, verified; 1 for exact copies",
+        "cluster_size": "documents that stand in for one another, the kept one included",
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "exact": "the same text as a kept document, up to white space.",

@@ -8,6 +8,12 @@ is `und` (RULES 9.1). Scores are the model's own, clipped to [0, 1].
 Short Chinese and Japanese texts confuse the model, but not the eye: among its three guesses, one that fits a
 Han, Japanese or Korean script goes first, with its own score.
 
+`lang_1` to `lang_3` are the model's guesses as they are. `lang` is what later stages and the documents table
+go by: the first guess, or `und` where its score is below `min_score`, so that no mixture, profile or report
+counts a document for a language that nobody believes. `lang_score` is the score of the first guess, also
+where `lang` is `und`. Whether a document stays is decided from the guesses (RULES 9.2); who names `und` in
+`keep` keeps the undetermined as well.
+
 Dropping is optional: without `keep` and `min_score` the stage only measures.
 """
 
@@ -17,7 +23,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
-from typing import Annotated, Any, ClassVar, Final, cast
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +37,8 @@ from stages.columns import from_utf8, utf8
 UNDETERMINED: Final = "und"
 LEAST_SCORE: Final = 0.01  # runners-up below it are noise (RULES 9.1)
 LABEL: Final = "__label__"
+NO_LANGUAGE: Final = frozenset({"und", "zxx"})
+"""ISO 639-3 codes, with or without a script, by which GlotLID says undetermined and no linguistic content."""
 FITTING: Final = {
     "Jpan": frozenset({"ja"}),
     "Kore": frozenset({"ko"}),
@@ -55,29 +64,53 @@ def bundled_model() -> str:
         ) from error
 
 
+class Guess(NamedTuple):
+    """A language, as the model names it, and its probability."""
+
+    label: str
+    score: float
+
+
 @cache
-def _model(path: str) -> Any:
+def _model(path: Path) -> tuple[Any, dict[str, str]]:
+    """A fastText model, and its labels with the languages that they mean."""
     from fasttext_new import load_model  # noqa: PLC0415 - a native library; only this stage pays for it
 
     try:
-        return load_model(path)
+        model = load_model(str(path))
     except (OSError, ValueError, RuntimeError) as error:
         raise StageError(f"langid: {path} is not a fastText model ({error}); check `model`") from error
+    return model, {label: _language(label) for label in model.get_labels()}
+
+
+def _language(label: str) -> str:
+    name = label.removeprefix(LABEL)
+    return UNDETERMINED if name.partition("_")[0] in NO_LANGUAGE else name
 
 
 class Langid(Local):
-    """The language and script of every document."""
+    """The language of every document by fastText's lid.176, the three best with scores, and its script."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "lang": pa.string(),
         "lang_score": pa.float32(),
+        "lang_1": pa.string(),
         "lang_2": pa.string(),
         "lang_2_score": pa.float32(),
         "lang_3": pa.string(),
         "lang_3_score": pa.float32(),
         "script": pa.string(),
+    }
+    meanings: ClassVar[Mapping[str, str]] = {
+        "lang": "the most likely language, as the model names it; und where there are no letters",
+        "lang_score": "how likely the model thinks it is",
+        "lang_2": "the second most likely language",
+        "lang_2_score": "how likely the model thinks that is",
+        "lang_3": "the third most likely language",
+        "lang_3_score": "how likely the model thinks that is",
+        "script": "the script of most letters, by its ISO 15924 code",
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "lid.empty": "no letters outside code fences, so no language (und), and `keep` does not name und",
@@ -87,16 +120,21 @@ class Langid(Local):
     libraries: ClassVar[tuple[str, ...]] = ("fasttext-new",)
 
     keep: tuple[str, ...] | None = None
-    """Languages to keep, as the model names them (en, zh, und, ...); null keeps all."""
+    """Languages to keep, as the model names them (en, zh, ...), and `und` for the undetermined; null keeps all."""
 
     min_score: Share | dict[str, Share] = 0.0
     """Least score of the most likely language; a number, or one by language (`default` for the others).
 
-    A score equal to it is enough. Documents of fewer than `short` letters are not judged by score.
+    A score equal to it is enough; below it `lang` is `und`. FineWeb takes 0.65 for English; RULES 9.3 lists
+    values by language. Documents of fewer than `short` letters are not judged by score.
     """
 
+    policy: Literal["top", "any_listed"] = "top"
+    """Which guess must please: the likeliest (`top`), or any of the three that `keep` names and whose score is
+    above `min_score`, not equal to it (`any_listed`, as datatrove and DCLM decide; RULES 9.2)."""
+
     short: Annotated[int, Field(ge=0)] = 20
-    """Letters below which a score means nothing (RULES 9.2)."""
+    """Letters below which a score means nothing (RULES 9.2); 0 judges every document that has a letter."""
 
     characters: Annotated[int, Field(ge=1)] = 1000
     """How much of a document the model reads, in characters after white space is collapsed."""
@@ -121,58 +159,75 @@ class Langid(Local):
         data, bounds = utf8(rows["text"])
         prepared, places, letters = plain(data, bounds, self.characters)
         written = [SCRIPTS[place] for place in scripts(data, bounds).tolist()]
-        labels, scores = self._predict(from_utf8(prepared, places).to_pylist(), letters, written)
+        guesses = self._guesses(from_utf8(prepared, places).to_pylist(), letters, written)
+        decided = [self._decide(of, count) for of, count in zip(guesses, letters.tolist(), strict=True)]
         columns = {
-            "lang": pa.array(labels[0], pa.string()),
-            "lang_score": pa.array(scores[0], pa.float32()),
+            "lang": pa.array([lang for lang, _ in decided], pa.string()),
+            "lang_score": pa.array([of[0].score if of else 0.0 for of in guesses], pa.float32()),
             "script": pa.array(written, pa.string()),
         }
-        for rank in (1, 2):
-            columns[f"lang_{rank + 1}"] = pa.array(labels[rank], pa.string())
-            absent = np.array([label is None for label in labels[rank]], np.bool_)
-            columns[f"lang_{rank + 1}_score"] = pa.array(scores[rank], pa.float32(), mask=absent)
-        reasons = [
-            self._reason(cast("str", label), float(score), int(count))
-            for label, score, count in zip(labels[0], scores[0], letters, strict=True)
-        ]
-        return Out(columns, pa.array(reasons, pa.string()), {"und": labels[0].count(UNDETERMINED)})
+        for rank in range(3):
+            ranked = [of[rank] if rank < len(of) else None for of in guesses]
+            columns[f"lang_{rank + 1}"] = pa.array([one and one.label for one in ranked], pa.string())
+            if rank:
+                columns[f"lang_{rank + 1}_score"] = pa.array(
+                    [one and one.score for one in ranked], pa.float32()
+                )
+        reasons = pa.array([reason for _, reason in decided], pa.string())
+        return Out(columns, reasons, {"und": sum(lang == UNDETERMINED for lang, _ in decided)})
 
-    def _predict(
+    def _guesses(
         self, texts: list[str], letters: npt.NDArray[np.int64], written: list[str]
-    ) -> tuple[list[list[str | None]], npt.NDArray[np.float32]]:
-        """Three labels and scores for every text: lists by rank, float32 (3, n)."""
-        labels: list[list[str | None]] = [
-            [UNDETERMINED] * len(texts),
-            [None] * len(texts),
-            [None] * len(texts),
-        ]
-        scores = np.zeros((3, len(texts)), np.float32)
+    ) -> list[list[Guess]]:
+        """Up to three guesses for every text, likeliest first; none where there are no letters.
+
+        Raises:
+            StageError: `keep` names a language that the model does not know, so that nothing could be kept.
+        """
+        (path,) = self.paths("model")
+        model, languages = _model(path)
+        known = set(languages.values())
+        strange = sorted(set(self.keep or ()) - known - {UNDETERMINED})
+        if strange:
+            raise StageError(
+                f"langid: keep names {', '.join(strange)}, but {path.name} knows no such language; it has "
+                f"{', '.join(sorted(known)[:12])}, ... ({len(known)} in all)"
+            )
+        found: list[list[Guess]] = [[] for _ in texts]
         spoken = np.flatnonzero(letters).tolist()
         if not spoken:
-            return labels, scores
-        (path,) = self.paths("model")
-        asked = [texts[row] for row in spoken]
-        found, likely = _model(str(path)).predict_batch(asked, k=3, threads=1)
-        for row, names, values in zip(spoken, found, likely, strict=True):
-            guesses = [
-                (name.removeprefix(LABEL), min(score, 1.0))
+            return found
+        labels, likely = model.predict_batch([texts[row] for row in spoken], k=3, threads=1)
+        for row, names, values in zip(spoken, labels, likely, strict=True):
+            found[row] = [
+                Guess(languages[name], min(1.0, score))
                 for name, score in zip(names, values.tolist(), strict=True)
                 if score > LEAST_SCORE or name == names[0]
             ]
             fitting = FITTING.get(written[row])
             if fitting:
-                guesses.sort(key=lambda guess: guess[0] not in fitting)
-            for rank, (label, score) in enumerate(guesses):
-                labels[rank][row] = label
-                scores[rank, row] = score
-        return labels, scores
+                found[row].sort(key=lambda guess: guess.label not in fitting)
+        return found
 
-    def _reason(self, label: str, score: float, letters: int) -> str | None:
-        if self.keep is not None and label not in self.keep:
-            return "lid.language" if letters else "lid.empty"
-        if letters < self.short:
-            return None
+    def _decide(self, guesses: list[Guess], letters: int) -> tuple[str, str | None]:
+        """The language that a document counts for, and why it is dropped (None: it is not)."""
+        keep = self.keep
+        if not guesses:
+            return UNDETERMINED, None if keep is None or UNDETERMINED in keep else "lid.empty"
+        judged = letters >= self.short
+        first = guesses[0]
+        believed = not judged or first.score >= self._least(first.label)
+        lang = first.label if believed else UNDETERMINED
+        if lang == UNDETERMINED and keep is not None and lang in keep:
+            return lang, None
+        if self.policy == "top":
+            named, passes = keep is None or first.label in keep, believed
+        else:
+            listed = [guess for guess in guesses if keep is None or guess.label in keep]
+            named = bool(listed)
+            passes = any(not judged or guess.score > self._least(guess.label) for guess in listed)
+        return lang, None if named and passes else "lid.score" if named else "lid.language"
+
+    def _least(self, label: str) -> float:
         least = self.min_score
-        if isinstance(least, dict):
-            least = least.get(label, least.get("default", 0.0))
-        return "lid.score" if score < least else None
+        return least.get(label, least.get("default", 0.0)) if isinstance(least, dict) else least

@@ -37,9 +37,13 @@ _EXPANSION = 4
 
 
 class Load(Source):
-    """Reads the sources of a recipe."""
+    """Reads JSONL, Parquet, Arrow, CSV, text, Markdown, HTML, WARC, WET and ARC, plain or compressed.
+
+    Every record becomes a row, good or with the reason why it could not be read.
+    """
 
     writes: ClassVar = rows.WRITES
+    meanings: ClassVar = rows.MEANINGS
     reasons: ClassVar = rows.REASONS
     libraries: ClassVar = ("pyarrow", "orjson", "resiliparse")
     guards: ClassVar = frozenset({"max_drop", "max_quarantine"})

@@ -54,7 +54,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Mix(Global):
-    """How often each document is seen."""
+    """How often each document is seen: shares by source or any column, temperature, budget, epochs."""
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("source", "bytes")
@@ -69,6 +69,7 @@ class Mix(Global):
         "quality",
     )
     writes: ClassVar[Mapping[str, pa.DataType]] = {"repeats": pa.int32()}
+    meanings: ClassVar[Mapping[str, str]] = {"repeats": "how often the document is seen; 0 if not at all"}
     reasons: ClassVar[Mapping[str, str]] = {"not_sampled": "The mixture did not need this document."}
 
     max_drop: Share | dict[str, Share] = 1.0

@@ -28,7 +28,7 @@ I64 = npt.NDArray[np.int64]
 
 
 class Pack(Shuffle):
-    """Rows and shards."""
+    """Global shuffle, packing (`best_fit` or `concat`), validation split, Arrow shards."""
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("source", "tokens", "bytes")

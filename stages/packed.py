@@ -57,6 +57,7 @@ TOKENIZER: Final = "tokenizer.json"
 BATCH_ROWS: Final = 1024
 """Rows of a record batch (the last one of a shard may have fewer): 4 MB at 2,048 tokens of two bytes."""
 
+Ints = npt.NDArray[np.int64]
 Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
@@ -132,12 +133,8 @@ class Segments:
         Raises:
             PackedError: columns of a row that do not name the same number of segments.
         """
+        offsets = _segment_bounds(table)
         arrays = {name: whole(table[name]) for name in table.column_names if name != "input_ids"}
-        bounds = {name: np.asarray(array.offsets).astype(np.int64) for name, array in arrays.items()}
-        offsets = bounds["segment_lengths"] - bounds["segment_lengths"][:1]
-        for name, other in bounds.items():
-            if not np.array_equal(other - other[:1], offsets):
-                raise PackedError(f"{name} has other segments than segment_lengths; pack again")
         numbers = {
             name: np.asarray(array.flatten()).astype(np.int64)
             for name, array in arrays.items()
@@ -154,12 +151,17 @@ class Segments:
 
 
 class _Shard:
-    """A memory-mapped shard: views of its tokens, record batches for its segments."""
+    """A memory-mapped shard: its record batches, and where in the file the values of each column begin.
+
+    Rows are gathered by their places in the file, many at once; nothing is decoded, so nothing may be
+    compressed.
+    """
 
     def __init__(self, path: Path, manifest: Manifest, rows: int) -> None:
         expected = packed_schema(manifest.seq_len, manifest.dtype)
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            file = pa.memory_map(str(path)).read_buffer()
+            reader = pa.ipc.open_file(file)
             self.batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
         except (OSError, pa.ArrowInvalid) as error:
             raise PackedError(f"{path}: cannot be read as an Arrow IPC file ({error}); pack again") from None
@@ -169,14 +171,81 @@ class _Shard:
         if sum(sizes) != rows:
             raise PackedError(f"{path}: has {sum(sizes)} rows, the manifest says {rows}; pack again")
         self.first = np.cumsum([0, *sizes])
-        self.tokens = [
-            np.asarray(batch.column(0).flatten()).reshape(-1, manifest.seq_len) for batch in self.batches
-        ]
+        self._file = np.frombuffer(file, np.uint8)
+        self._views: dict[np.dtype[Any], npt.NDArray[Any]] = {}
+        self._row = np.dtype((manifest.dtype, manifest.seq_len))
 
-    def place(self, row: int) -> tuple[int, int]:
-        """A row's batch and its number there."""
-        batch = int(np.searchsorted(self.first, row, side="right")) - 1
-        return batch, row - int(self.first[batch])
+        # byte in the file: of tokens and of segment columns, by record batch; of the offsets of segments
+        self._begins: dict[str, npt.NDArray[np.int64]] = {
+            name: np.zeros(len(self.batches), np.int64) for name in expected.names
+        }
+        self._bounds = np.zeros(len(self.batches), np.int64)
+        for number, batch in enumerate(self.batches):
+            _segment_bounds(batch)
+            for name, column in zip(expected.names, batch.columns, strict=True):
+                buffers = column.buffers()
+                place = (buffers[-1].address if buffers[-1] is not None else file.address) - file.address
+                if not 0 <= place <= file.size:
+                    raise PackedError(f"{path}: is compressed and cannot be memory-mapped; pack again")
+                self._begins[name][number] = place
+                if name == "segment_lengths":
+                    self._bounds[number] = buffers[1].address - file.address
+
+    def batch_of(self, rows: Ints) -> Ints:
+        """The record batches of rows of this shard."""
+        return np.searchsorted(self.first, rows, side="right") - 1
+
+    def rows(self, rows: Ints) -> npt.NDArray[Any]:
+        """Tokens of these rows, copied."""
+        batch = self.batch_of(rows)
+        return self._at(
+            self._row, self._begins["input_ids"][batch] + (rows - self.first[batch]) * self._row.itemsize
+        )
+
+    def bounds(self, rows: Ints) -> Ints:
+        """First segment and the one behind the last of these rows, counted in their record batches: (n, 2)."""
+        batch = self.batch_of(rows)
+        pairs = np.dtype((np.int32, 2))
+        return self._at(pairs, self._bounds[batch] + (rows - self.first[batch]) * 4).astype(np.int64)
+
+    def values(self, name: str, kind: np.dtype[Any], batch: Ints, segment: Ints) -> npt.NDArray[Any]:
+        """Values of a column at these segments of these record batches."""
+        return self._at(kind, self._begins[name][batch] + segment * kind.itemsize)
+
+    def _at(self, kind: np.dtype[Any], places: Ints) -> npt.NDArray[Any]:
+        """What lies at these bytes of the file, which are multiples of the element's size."""
+        size = kind.base.itemsize
+        if kind not in self._views:
+            elements = self._file[: len(self._file) // size * size].view(kind.base)
+            self._views[kind] = (
+                np.lib.stride_tricks.sliding_window_view(elements, kind.shape[0]) if kind.shape else elements
+            )
+        return self._views[kind][places // size]
+
+
+def _segment_bounds(table: pa.Table | pa.RecordBatch) -> Ints:
+    """The offsets of the segments of each row, from 0.
+
+    Raises:
+        PackedError: columns of a row that do not name the same number of segments.
+    """
+    found: Ints | None = None
+    for name in table.schema.names:
+        if name != "input_ids":
+            offsets = np.asarray(whole(table[name]).offsets).astype(np.int64)
+            offsets = offsets - offsets[:1]
+            if found is not None and not np.array_equal(offsets, found):
+                raise PackedError(f"{name} has other segments than segment_lengths; pack again")
+            found = offsets
+    assert found is not None
+    return found
+
+
+_KINDS: Final = {
+    "segment_lengths": np.dtype(np.uint32), "segment_start": np.dtype(np.uint32),
+    "segment_bytes": np.dtype(np.uint32), "segment_source": np.dtype(np.uint16),
+    "segment_doc": np.dtype((np.uint8, 16)),
+}  # fmt: skip
 
 
 class Split:
@@ -198,8 +267,8 @@ class Split:
             IndexError: a row that the split does not have.
         """
         out = np.empty((len(indices), self._manifest.seq_len), self._manifest.dtype)
-        for at, (shard, batch, row) in enumerate(self._places(indices)):
-            out[at] = shard.tokens[batch][row]
+        for shard, here, rows in self._by_shard(indices):
+            out[here] = shard.rows(rows)
         return out
 
     def segments(self, indices: Indices) -> Segments:
@@ -208,13 +277,27 @@ class Split:
         Raises:
             IndexError: a row that the split does not have.
         """
-        schema = packed_schema(self._manifest.seq_len, self._manifest.dtype)
-        names = schema.names[1:]
-        pieces = [
-            shard.batches[batch].slice(row, 1).select(names) for shard, batch, row in self._places(indices)
-        ]
-        table = pa.Table.from_batches(pieces, pa.schema([schema.field(name) for name in names]))
-        return Segments.of(table)
+        parts = list(self._by_shard(indices))
+        bounds = np.zeros((len(indices), 2), np.int64)
+        for shard, here, rows in parts:
+            bounds[here] = shard.bounds(rows)
+        counts = bounds[:, 1] - bounds[:, 0]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        row_of = np.repeat(np.arange(len(counts)), counts)
+        segment = np.arange(len(row_of)) - (offsets[:-1] - bounds[:, 0])[row_of]
+        out = {
+            name: np.empty((len(row_of), *kind.shape), np.uint8 if kind.shape else np.int64)
+            for name, kind in _KINDS.items()
+        }
+        for shard, here, rows in parts:
+            wanted, batch = np.flatnonzero(here[row_of]), np.zeros(len(counts), np.int64)
+            batch[here] = shard.batch_of(rows)
+            for name, kind in _KINDS.items():
+                out[name][wanted] = shard.values(name, kind, batch[row_of[wanted]], segment[wanted])
+        return Segments(
+            offsets, out["segment_lengths"], out["segment_doc"], out["segment_start"], out["segment_bytes"],
+            out["segment_source"],
+        )  # fmt: skip
 
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Every shard's file name and its rows, memory-mapped."""
@@ -227,13 +310,16 @@ class Split:
                 ),
             )
 
-    def _places(self, indices: Indices) -> Iterator[tuple[_Shard, int, int]]:
-        for index in indices:
-            if not 0 <= index < len(self):
-                raise IndexError(f"row {index} of a split of {len(self)} rows")
-            number = int(np.searchsorted(self._first, index, side="right")) - 1
-            shard = self._shard(number)
-            yield (shard, *shard.place(int(index) - int(self._first[number])))
+    def _by_shard(self, indices: Indices) -> Iterator[tuple[_Shard, npt.NDArray[np.bool_], Ints]]:
+        """Shards, which of the indices lie in each, and their rows there."""
+        wanted = np.asarray(indices, np.int64)
+        wrong = (wanted < 0) | (wanted >= len(self))
+        if wrong.any():
+            raise IndexError(f"row {wanted[wrong][0]} of a split of {len(self)} rows")
+        numbers = np.searchsorted(self._first, wanted, side="right") - 1
+        for number in np.unique(numbers):
+            here = numbers == number
+            yield self._shard(int(number)), here, wanted[here] - self._first[number]
 
     def _shard(self, number: int) -> _Shard:
         if number not in self._open:
@@ -298,7 +384,8 @@ class Packed:
         except PackedError as error:
             return [*problems, f"{entry.file}: {error}"], nothing
         tokens, documents = 0, [nothing]
-        for flat, rows, first in zip(flats, shard.tokens, shard.first, strict=False):
+        for flat, batch, first in zip(flats, shard.batches, shard.first, strict=False):
+            rows = np.asarray(batch.column(0).flatten()).reshape(-1, manifest.seq_len)
             used = np.add.reduceat(np.append(flat.lengths, 0), flat.offsets[:-1]) * (
                 np.diff(flat.offsets) > 0
             )

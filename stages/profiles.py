@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
 
 __all__ = ["ANY", "PROFILES", "UNSPACED", "Bound", "Profile"]
 
@@ -22,8 +24,8 @@ __all__ = ["ANY", "PROFILES", "UNSPACED", "Bound", "Profile"]
 class Bound:
     """Least and greatest value that a rule accepts; None: no limit on that side."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Annotated[float | None, Field(description="Least value that is kept.")] = None
+    max: Annotated[float | None, Field(description="Greatest value that is kept.")] = None
 
 
 OFF: Final = Bound()

@@ -31,7 +31,7 @@ BINS: Final = 4096
 
 
 class Tokenize(Global):
-    """Text becomes ids."""
+    """Text becomes the ids of a `tokenizer.json`, given, extended, or trained on a sample of the mixture."""
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text",)
@@ -40,6 +40,10 @@ class Tokenize(Global):
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "tokens": pa.large_list(pa.uint32()),
         "token_count": pa.int64(),
+    }
+    meanings: ClassVar[Mapping[str, str]] = {
+        "tokens": "the ids of the text, without the token that ends it",
+        "token_count": "how many they are",
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "too_many_tokens": "The document has more tokens than `max_tokens`."

@@ -10,11 +10,11 @@ Labels are -100 on padding and where the next token belongs to another document 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,7 +37,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass sees; every tensor int64 (rows, seq_len).
+    """What one forward pass sees; tensors (rows, columns), int32 but for the labels, which are int64.
+
+    There are seq_len columns, or one fewer: where that makes a multiple of eight, which matrix units and
+    vector units want, the last one is left out unless it is predicted from; it is only ever a label.
 
     Attributes:
         ids: tokens.
@@ -48,6 +51,8 @@ class Batch:
             attention: a token sees what is in its segment and before its reach.
         source: index into the manifest's sources.
         tokens: how many tokens are not padding.
+        valid: how many places are predicted.
+        alone: whether each row is one document without padding, so that a causal mask is all it takes.
     """
 
     ids: torch.Tensor
@@ -57,30 +62,44 @@ class Batch:
     reach: torch.Tensor
     source: torch.Tensor
     tokens: int
+    valid: int
+    alone: bool
 
-    def valid(self) -> int:
-        """Places that are predicted."""
-        return int((self.labels != IGNORED).sum())
+    @classmethod
+    def plain(cls, ids: torch.Tensor, labels: torch.Tensor | None = None) -> Batch:
+        """Rows (rows, columns) that are one document each, of no source in particular."""
+        rows, columns = ids.shape
+        place = torch.arange(columns, device=ids.device).expand(rows, columns)
+        labels = torch.full_like(ids, IGNORED) if labels is None else labels
+        valid = int((labels != IGNORED).sum())
+        same = torch.zeros_like(ids)
+        number = torch.arange(rows, device=ids.device)[:, None].expand_as(ids)
+        return cls(ids, labels, place, number, place + 1, same, ids.numel(), valid, alone=True)
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        pinned = device.type == "cuda"
-        tensors: dict[str, Any] = {
-            name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)
-        }
-        moved = {
-            name: (value.pin_memory() if pinned else value).to(device, non_blocking=pinned)
-            for name, value in tensors.items()
-        }
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """The same batch with every tensor changed: pinned, or moved."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        moved: dict[str, Any] = {name: change(value) for name, value in tensors.items()}
         return replace(self, **moved)
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device; does not wait for pinned memory to be copied."""
+        return self.each(lambda value: value.to(device, non_blocking=True))
 
-class _Where(NamedTuple):
-    """Of every token, flat: its place in its segment, the segment's size, the column where that begins."""
 
-    place: Ints
-    size: Ints
+@dataclass(frozen=True)
+class _Segments:
+    """The segments of a batch, row after row, each row's padding (maybe none) as one more at its end."""
+
+    row: Ints
     column: Ints
+    length: Ints
+    source: Ints
+    learnt: NDArray[np.bool_]
+
+    def spread(self, values: NDArray[Any]) -> NDArray[Any]:
+        """A value a segment as a value a token, the batch laid end to end."""
+        return np.repeat(values, self.length)
 
 
 class Batches:
@@ -88,6 +107,8 @@ class Batches:
 
     def __init__(self, split: Split, manifest: Manifest, config: Config) -> None:
         self.split, self.manifest, self.config = split, manifest, config
+        seq_len = manifest.seq_len
+        self.columns = seq_len - (config.objective != "masked" and seq_len % 8 == 1 and seq_len > 1)
 
     def make(self, rows: Ints, epochs: Ints, skip: frozenset[int] = frozenset()) -> Batch:
         """The batch of these rows.
@@ -98,86 +119,102 @@ class Batches:
             skip: rows whose labels are all IGNORED.
         """
         count, length = len(rows), self.manifest.seq_len
-        real = np.flatnonzero(rows >= 0)
-        ids = np.full((count, length), self.manifest.pad_id, np.int64)
-        ids[real] = self.split.rows(rows[real])
-        flat = self.split.segments(rows[real])
-
-        # Where segments begin, in the batch laid end to end; the padding of each row counts as one more.
-        of_row = np.repeat(np.arange(len(real)), np.diff(flat.offsets))
-        before = np.concatenate([[0], np.cumsum(flat.lengths)])
-        begins = real[of_row] * length + before[:-1] - before[flat.offsets[:-1]][of_row]
-        used = np.zeros(count, np.int64)
-        used[real] = np.diff(before[flat.offsets])
-        padded = np.flatnonzero(used < length)
-        starts = np.concatenate([begins, padded * length + used[padded]])
-        source = np.concatenate([flat.source, np.zeros(len(padded), np.int64)])
-        real_segment = np.arange(len(starts)) < len(begins)
-        turn = np.argsort(starts)
-        starts, source, real_segment = starts[turn], source[turn], real_segment[turn]
-        lengths = np.diff(np.append(starts, count * length))
-
-        # Everything below is per token, flat.
-        segment = np.repeat(np.arange(len(starts)), lengths)
-        start, size = starts[segment], lengths[segment]
-        place = np.arange(count * length) - start
-        learnt = real_segment[segment] & ~np.isin(rows, list(skip))[segment_rows(count, length)]
-        tokens = ids.reshape(-1)
-        inputs, labels, reach = self._objective(
-            tokens, learnt, _Where(place, size, start % length), rows, epochs
-        )
+        tokens = np.full((count, length), self.manifest.pad_id, np.int32)
+        tokens[rows >= 0] = self.split.rows(rows[rows >= 0])
+        segments, used = self._segments(rows, skip)
+        column = np.tile(np.arange(length, dtype=np.int32), count)
+        place = column - segments.spread(segments.column)
         if self.config.document_masks:
-            positions = place
+            positions, segment = place, segments.spread(np.arange(len(segments.row), dtype=np.int32))
         else:
-            positions = np.arange(count * length) % length
-            segment = np.where(real_segment[segment], 0, 1)
+            positions, segment = column, segments.spread((segments.source < 0).astype(np.int32))
+        inputs, labels, reach = self._objective(
+            tokens.reshape(-1), segments, column, place, rows=rows, epochs=epochs
+        )
 
-        def tensor(flat: Ints) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(flat, np.int64).reshape(count, length))
+        def tensor(flat: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(flat.reshape(count, length)[:, : self.columns]))
 
         return Batch(
             tensor(inputs), tensor(labels), tensor(positions), tensor(segment), tensor(reach),
-            tensor(np.repeat(source, lengths)), int(used.sum()),
+            tensor(segments.spread(np.maximum(segments.source, 0).astype(np.int32))),
+            tokens=used, valid=int(np.count_nonzero(labels != IGNORED)),
+            alone=bool((rows >= 0).all() and np.isin(segments.length, (0, length)).all()),
         )  # fmt: skip
 
+    def _segments(self, rows: Ints, skip: frozenset[int]) -> tuple[_Segments, int]:
+        """The segments of a batch, and how many tokens are not padding."""
+        real = np.flatnonzero(rows >= 0)
+        flat = self.split.segments(rows[real])
+        row = np.repeat(real, np.diff(flat.offsets))
+        used = np.bincount(row, flat.lengths, len(rows)).astype(np.int64)
+        # row r's segments are moved up by the r paddings before them
+        at = np.arange(len(row)) + row
+        pads = np.cumsum(np.bincount(row, minlength=len(rows)) + 1) - 1
+        length, of_row, source = (np.empty(len(row) + len(rows), np.int64) for _ in range(3))
+        length[at], of_row[at], source[at] = flat.lengths, row, flat.source
+        length[pads], of_row[pads], source[pads] = self.manifest.seq_len - used, np.arange(len(rows)), -1
+        column = (np.cumsum(length) - length - of_row * self.manifest.seq_len).astype(np.int32)
+        learnt = source >= 0
+        if skip:
+            learnt &= ~np.isin(rows, list(skip))[of_row]
+        return _Segments(of_row, column, length, source, learnt), int(used.sum())
+
     def _objective(
-        self, tokens: Ints, learnt: NDArray[np.bool_], where: _Where, rows: Ints, epochs: Ints
-    ) -> tuple[Ints, Ints, Ints]:
+        self,
+        tokens: NDArray[np.int32],
+        segments: _Segments,
+        column: NDArray[np.int32],
+        place: NDArray[np.int32],
+        *,
+        rows: Ints,
+        epochs: Ints,
+    ) -> tuple[NDArray[np.int32], Ints, NDArray[np.int32]]:
         """Inputs, labels and reach, each flat (rows * seq_len)."""
-        length, config = self.manifest.seq_len, self.config
-        place, size, column = where
-        in_row = column + place
-        following = np.append(tokens[1:], 0)
-        inside = learnt & (place + 1 < size)
-        if config.objective == "causal":
-            return tokens, np.where(inside, following, IGNORED), in_row + 1
+        config, length = self.config, self.manifest.seq_len
         key = key64(config.objective, self.manifest.fingerprint, config.seed)
         of_row = mix64(mix64(key + epochs.astype(np.uint64) * GOLDEN) + rows.astype(np.uint64) * GOLDEN)
-        if config.objective == "prefix":
-            # one draw a segment: every token hashes the column where its segment begins
-            draw = _unit(mix64(of_row[segment_rows(len(rows), length)] + column.astype(np.uint64) * GOLDEN))
-            prefix = (draw * size).astype(np.int64)
-            return (
-                tokens,
-                np.where(inside & (place + 1 >= prefix), following, IGNORED),
-                np.maximum(in_row + 1, column + prefix),
-            )
-        token = mix64(of_row[segment_rows(len(rows), length)] + in_row.astype(np.uint64) * GOLDEN)
-        chosen = learnt & (_unit(token) < MASKED_SHARE)
-        fate = mix64(token + GOLDEN)
-        hidden = chosen & (_unit(fate) < HIDDEN_SHARE)
-        replaced = chosen & ~hidden & (_unit(fate) < HIDDEN_SHARE + REPLACED_SHARE)
-        anything = (mix64(fate + GOLDEN) % np.uint64(self.manifest.vocab_size)).astype(np.int64)
-        mask_id = self.manifest.vocab_size  # the model has one row more than the vocabulary for it
-        inputs = np.where(hidden, mask_id, np.where(replaced, anything, tokens))
-        return inputs, np.where(chosen, tokens, IGNORED), np.full_like(tokens, length)
+        if config.objective == "masked":
+            token = mix64(np.repeat(of_row, length) + column.astype(np.uint64) * GOLDEN)
+            chosen = segments.spread(segments.learnt) & (_unit(token) < MASKED_SHARE)
+            fate = mix64(token + GOLDEN)
+            hidden = chosen & (_unit(fate) < HIDDEN_SHARE)
+            replaced = chosen & ~hidden & (_unit(fate) < HIDDEN_SHARE + REPLACED_SHARE)
+            anything = (mix64(fate + GOLDEN) % np.uint64(self.manifest.vocab_size)).astype(np.int32)
+            mask_id = np.int32(
+                self.manifest.vocab_size
+            )  # the model has a row more than the vocabulary for it
+            inputs = np.where(hidden, mask_id, np.where(replaced, anything, tokens))
+            return inputs, np.where(chosen, tokens, IGNORED).astype(np.int64), np.full_like(column, length)
+        labels = np.empty(len(tokens), np.int64)
+        labels[:-1] = tokens[1:]
+        labels[(np.cumsum(segments.length) - 1)[segments.length > 0]] = IGNORED
+        if not segments.learnt[segments.length > 0].all():
+            labels[~segments.spread(segments.learnt)] = IGNORED
+        if config.objective == "causal":
+            return tokens, labels, column + np.int32(1)
+        # one draw a segment, by its row and the column where it begins
+        draw = _unit(mix64(of_row[segments.row] + segments.column.astype(np.uint64) * GOLDEN))
+        prefix = (draw * segments.length).astype(np.int32)
+        labels[place + 1 < segments.spread(prefix)] = IGNORED
+        return tokens, labels, np.maximum(column + 1, segments.spread(segments.column + prefix))
 
     def steps(
-        self, order: Order, first: int, last: int, *, skip: frozenset[int], rank: int, world: int, micro: int
+        self,
+        order: Order,
+        first: int,
+        last: int,
+        *,
+        skip: frozenset[int],
+        rank: int,
+        world: int,
+        micro: int,
+        pin: bool = False,
     ) -> Generator[list[Batch]]:
         """The micro-batches of this rank for steps `first` to `last` (exclusive), prepared ahead.
 
-        All ranks get as many micro-batches of the same shape; rows of padding fill them.
+        All ranks get as many micro-batches of the same shape; rows of padding fill them. `pin` puts them into
+        memory that a GPU copies from while it computes.
         """
 
         def prepare(step: int) -> list[Batch]:
@@ -188,9 +225,10 @@ class Batches:
             mine, when = rows[rank * share : (rank + 1) * share], epochs[rank * share : (rank + 1) * share]
             gap = wanted - len(mine)
             mine, when = np.append(mine, np.full(gap, -1)), np.append(when, np.zeros(gap, np.int64))
-            return [
+            made = [
                 self.make(mine[at : at + size], when[at : at + size], skip) for at in range(0, wanted, size)
             ]
+            return [batch.each(torch.Tensor.pin_memory) for batch in made] if pin else made
 
         steps: Iterator[int] = iter(range(first, last))
         if not self.config.prefetch:
@@ -202,11 +240,6 @@ class Batches:
                 ready = ahead.pop(0)
                 ahead += [pool.submit(prepare, step) for step in islice(steps, 1)]
                 yield ready.result()
-
-
-def segment_rows(rows: int, length: int) -> Ints:
-    """The row of every token of a batch laid end to end."""
-    return np.repeat(np.arange(rows), length)
 
 
 def _unit(draw: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """A run's weights under the names and in the layout that Hugging Face transformers loads.
 
-Llama's layout, or Qwen3's with QK-norm, which is Llama's plus those norms. The rotation pairs halves, as
-theirs does, so weights are renamed and nothing else; logits are equal.
+Llama's layout, or Qwen3's with QK-norm, which is Llama's plus those norms. Their rotation pairs the halves of a
+head, ours neighbours, so the rows of queries and keys are put in their order; logits are equal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
+from trainer.config import Config
 from trainer.model import EPS, Decoder
 
 if TYPE_CHECKING:
@@ -64,12 +66,22 @@ def export_llama(model: Decoder, manifest: Manifest, tokenizer: Path, folder: Pa
         "torch_dtype": "float32",
     }
     (folder / "config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-    tensors = {_renamed(name): value.detach().contiguous() for name, value in model.named_parameters()}
+    tensors = {
+        _renamed(name): _halves(name, value.detach(), config) for name, value in model.named_parameters()
+    }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     if tokenizer.is_file():
         shutil.copyfile(tokenizer, folder / "tokenizer.json")
         about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": manifest.seq_len}
         (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _halves(name: str, value: Tensor, config: Config) -> Tensor:
+    """Queries, keys and their norms with each head's even places before its odd ones."""
+    if name.endswith(("attention.q.weight", "attention.k.weight", "q_norm.weight", "k_norm.weight")):
+        size = config.width // config.heads
+        value = value.reshape(-1, size // 2, 2, *value.shape[1:]).transpose(1, 2).reshape(value.shape)
+    return value.contiguous()
 
 
 def _renamed(name: str) -> str:

@@ -33,10 +33,9 @@ def generate_text(
     device = next(model.parameters()).device
     for _ in range(tokens):
         window = torch.tensor([ids[-manifest.seq_len :]], device=device)
-        place = torch.arange(window.shape[1], device=device)[None]
-        nothing = torch.zeros_like(window)
-        batch = Batch(window, window, place, nothing, place + 1, nothing, window.shape[1])
-        logits = model(window, place, sight(batch, model.config))[0, -1, : manifest.vocab_size].float().cpu()
+        batch = Batch.plain(window)
+        seen = sight(batch, model.config)
+        logits = model(window, batch.positions, seen)[0, -1, : manifest.vocab_size].float().cpu()
         following = _draw(logits, temperature, top_k, random)
         if following == manifest.eos_id:
             break

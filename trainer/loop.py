@@ -136,13 +136,15 @@ class Run:
             rank=world.rank,
             world=world.size,
             micro=self.micro,
+            pin=world.device.type == "cuda",
         )
         with closing(stream):
+            begun, worked = time.perf_counter(), time.process_time()
             for micros in stream:
-                begun = time.perf_counter()
                 line = self.update(micros)
                 self.step += 1
-                line["seconds"] = time.perf_counter() - begun
+                line["seconds"] = time.perf_counter() - begun  # waiting for the batch included
+                line["cpu_seconds"] = time.process_time() - worked
                 line["tokens_per_s"] = line["step_tokens"] / line["seconds"]
                 line["memory_bytes"] = self.memory()
                 if self.peak:
@@ -162,13 +164,14 @@ class Run:
                     raise Stopped(stop, self.out / "checkpoints" / f"step-{self.step:06d}")
                 if last:
                     return
+                begun, worked = time.perf_counter(), time.process_time()
 
     def update(self, micros: list[Batch]) -> dict[str, Any]:
         """One optimiser step; the loss is the mean over all labels of all ranks and micro-batches."""
         config, world = self.config, self.world
         names = self.packed.manifest.sources
         counts = torch.tensor(
-            [sum(m.valid() for m in micros), sum(m.tokens for m in micros)], dtype=torch.float64
+            [sum(m.valid for m in micros), sum(m.tokens for m in micros)], dtype=torch.float64
         )
         valid, real = world.total(counts.to(world.device)).tolist()
         sums = torch.zeros(2, len(names), dtype=torch.float64, device=world.device)

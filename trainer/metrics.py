@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMING", "Log", "unigram_entropy", "write_json"]
 
-TIMING: Final = frozenset({"seconds", "tokens_per_s", "memory_bytes", "mfu"})
+TIMING: Final = frozenset({"seconds", "cpu_seconds", "tokens_per_s", "memory_bytes", "mfu"})
 """Keys that differ between two runs of the same configuration."""
 
 

@@ -1,6 +1,6 @@
 """The decoder: pre-norm blocks of attention and SwiGLU, in plain PyTorch.
 
-RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al. 2021) in the half-split layout of Llama, or
+RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al. 2021), which turn neighbouring numbers, or
 ALiBi (Press et al. 2022), grouped-query attention (Ainslie et al. 2023), SwiGLU (Shazeer 2020), optional
 QK-norm and tied embeddings. Attention stays inside documents by `Batch.segment` and `Batch.reach`: a mask for
 scaled-dot-product attention, a block mask for FlexAttention on a GPU. Knows no data, no optimiser, no ranks.
@@ -47,8 +47,8 @@ def sight(batch: Batch, config: Config, *, flex: bool = False) -> Sight:
         return _flex_sight(batch, config)
     place = torch.arange(segment.shape[1], device=segment.device)
     on_cpu = segment.device.type == "cpu"
-    if on_cpu and config.objective == "causal" and not alibi and bool((batch.positions == place).all()):
-        return Sight()  # every row is one document
+    if on_cpu and config.objective == "causal" and not alibi and batch.alone:
+        return Sight()
     seen = (segment[:, None, :, None] == segment[:, None, None, :]) & (place < reach[:, None, :, None])
     if not alibi:
         # As numbers on a CPU, where attention would make them from the truth values in every layer anew.
@@ -95,6 +95,24 @@ def embedding_rows(config: Config, vocab_size: int) -> int:
     return -(-ids // 64) * 64 if ids >= 8192 else ids
 
 
+class _CpuNorm(torch.autograd.Function):
+    """RMSNorm with its gradient by hand: on a CPU, torch fuses only the pass without gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        scale = (torch.linalg.vecdot(x, x) / x.shape[-1]).add_(EPS).rsqrt_()[..., None]
+        unit = x * scale
+        ctx.save_for_backward(unit, weight, scale)
+        return unit * weight
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (grad,), (unit, weight, scale) = grads, ctx.saved_tensors
+        inner = grad * weight
+        along = (torch.linalg.vecdot(inner, unit) / -unit.shape[-1])[..., None]
+        return inner.addcmul_(unit, along).mul_(scale), (grad * unit).flatten(0, -2).sum(0)
+
+
 class Norm(nn.Module):
     """RMSNorm over the last axis."""
 
@@ -103,7 +121,14 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        if _eager_on_cpu(x) and torch.is_grad_enabled():
+            return cast("Tensor", _CpuNorm.apply(x, self.weight))  # type: ignore[no-untyped-call]
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), EPS)
+
+
+def _eager_on_cpu(x: Tensor) -> bool:
+    """Whether each operation is a pass over memory of its own, so that fewer of them are faster."""
+    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()
 
 
 class Linear(nn.Linear):
@@ -116,10 +141,17 @@ class Linear(nn.Linear):
         """Nothing: torch's own draw would be thrown away, and takes seconds at size."""
 
 
-def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary positions; x (rows, seq, heads, size): halves are paired, and the sine has its sign in it."""
-    cos, sin = (part[:, :, : x.shape[2]] for part in turn)
-    return x * cos + x.roll(x.shape[-1] // 2, -1) * sin
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """Rotary positions: neighbours of x (rows, seq, heads, size) turn as the numbers of `turn` say.
+
+    `turn` (rows, seq, heads or 1, size / 2, 2) holds cosines and sines.
+    """
+    pairs = x.unflatten(-1, (-1, 2))
+    turn = turn[:, :, : x.shape[2]]
+    if _eager_on_cpu(x):  # one product of complex numbers; compilers know only real ones
+        return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)
+    (a, b), (cos, sin) = pairs.unbind(-1), turn.unbind(-1)
+    return torch.stack((a * cos - b * sin, b * cos + a * sin), -1).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -135,7 +167,7 @@ class Attention(nn.Module):
         self.q_norm = Norm(self.size) if config.qk_norm else nn.Identity()
         self.k_norm = Norm(self.size) if config.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor] | None, seen: Sight) -> Tensor:
+    def forward(self, x: Tensor, turn: Tensor | None, seen: Sight) -> Tensor:
         rows, length, _ = x.shape
         q = self.q_norm(self.q(x).view(rows, length, self.heads, self.size))
         k = self.k_norm(self.k(x).view(rows, length, self.kv_heads, self.size))
@@ -171,7 +203,7 @@ class Block(nn.Module):
         self.down = Linear(config.hidden, config.width)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor] | None, seen: Sight) -> Tensor:
+    def forward(self, x: Tensor, turn: Tensor | None, seen: Sight) -> Tensor:
         x = x + F.dropout(self.attention(self.attention_norm(x), turn, seen), self.dropout, self.training)
         h = self.mlp_norm(x)
         return x + F.dropout(self.down(F.silu(self.gate(h)) * self.up(h)), self.dropout, self.training)
@@ -236,15 +268,14 @@ class Decoder(nn.Module):
         )
         return flat.view_as(labels)
 
-    def _turn(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Cosine and signed sine, (rows, seq, heads, size); on a GPU for one head.
+    def _turn(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        """Cosines and sines, (rows, seq, heads, size / 2, 2); on a GPU for one head.
 
-        A compiler broadcasts for nothing; on a CPU, equal shapes multiply several times faster.
+        A compiler broadcasts for nothing; on a CPU, equal shapes multiply faster.
         """
         size = self.config.width // self.config.heads
         power = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size
         angle = positions[:, :, None, None].float() * self.config.rope_base**-power
-        cos, sin = torch.cat((angle, angle), -1).cos(), torch.cat((-angle, angle), -1).sin()
-        if positions.device.type == "cpu":
-            cos, sin = (part.expand(-1, -1, self.config.heads, -1).contiguous() for part in (cos, sin))
-        return cos.to(dtype), sin.to(dtype)
+        turn = torch.stack((angle.cos(), angle.sin()), -1).to(dtype)
+        heads = self.config.heads if positions.device.type == "cpu" else 1
+        return turn.expand(-1, -1, heads, -1, -1).contiguous()

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.report.counts import Documents
 from pipeline.stored import Stored
-from stages.dedup import Dedup
+from stages.base import stage_class
 
 STEPS: Final = 50  # of the curve
 BINS: Final = 20  # of similarity
@@ -34,7 +34,7 @@ def duplicates(stored: Stored, table: Documents) -> dict[str, Any]:
     similar = table.table.column("similarity").drop_null().to_numpy()
     sizes = table.table.filter(table.kept).column("cluster_size").drop_null().to_numpy()
     clusters = np.unique(sizes[sizes > 1], return_counts=True)
-    stage = Dedup.model_validate(entry["parameters"])
+    stage: Any = stage_class("dedup").model_validate(entry["parameters"])  # imported where it ran only
     (bands, rows), threshold = stage.banding, stage.threshold
     found: dict[str, Any] = {
         "dropped": sum(entry["dropped"].values()),

@@ -7,10 +7,10 @@ All texts are read in one pass over the parts.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -133,14 +133,31 @@ def _sampled(table: pa.Table, *, kept: bool) -> list[int]:
     return sorted(rows_of(table, _least(table, here, SAMPLED).column("doc_id").to_pylist()).values())
 
 
-def _ngrams(texts: Any) -> list[tuple[str, int]]:
-    """The n-grams of words (of CJK characters) that occur in most documents, and in how many."""
-    counted: Counter[tuple[str, ...]] = Counter()
-    for text in texts:
-        words = _WORD.findall(text.lower())
-        counted.update(set(zip(*(words[place:] for place in range(NGRAM)), strict=False)))
-    common = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:GRAMS]
-    return [(_joined(gram), count) for gram, count in common if count >= SEEN]
+def _ngrams(texts: Iterable[str]) -> list[tuple[str, int]]:
+    """The n-grams of words (of CJK characters) that occur in most documents, and in how many.
+
+    Words are numbered, and an n-gram is one integer: as tuples in a Counter, those of 2,000 excerpts are
+    half a gigabyte.
+    """
+    numbers: dict[str, int] = {}
+    numbered = [
+        np.array([numbers.setdefault(word, len(numbers)) for word in _WORD.findall(text.lower())], np.int64)
+        for text in texts
+    ]
+    seen = [np.zeros(0, np.int64)]
+    for words in numbered:
+        grams = np.zeros(max(0, len(words) - NGRAM + 1), np.int64)
+        for place in range(NGRAM):
+            grams = grams * len(numbers) + words[place : place + len(grams)]
+        seen.append(np.unique(grams))
+    grams, counts = np.unique(np.concatenate(seen), return_counts=True)
+    least = max(SEEN, int(np.sort(counts)[-GRAMS:].min(initial=SEEN)))  # ties go by the words
+    words_of = list(numbers)
+    common = []
+    for gram, count in zip(grams[counts >= least].tolist(), counts[counts >= least].tolist(), strict=True):
+        places = [gram // len(numbers) ** power % len(numbers) for power in reversed(range(NGRAM))]
+        common.append((-count, tuple(words_of[place] for place in places)))
+    return [(_joined(words), -count) for count, words in sorted(common)[:GRAMS]]
 
 
 def _joined(gram: Sequence[str]) -> str:

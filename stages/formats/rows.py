@@ -32,6 +32,20 @@ WRITES: Final[dict[str, pa.DataType]] = {
     "offset": pa.int64(),
 }
 
+MEANINGS: Final[dict[str, str]] = {
+    "doc_id": "hash of source, file and record: the document's name everywhere",
+    "orig_id": "the id that the data carries",
+    "source": "name of the source",
+    "file": "path of the file, relative to the source's root",
+    "record": "position of the record in its file, from 0",
+    "url": "address that the data carries",
+    "text": "the text as it was read; null where the record could not be",
+    "bytes": "bytes of the text in UTF-8",
+    "excerpt": "how a record begins that could not be read",
+    "offset": "byte of the file, decompressed, at which a record begins that could not be read",
+}
+"""Column -> what it holds."""
+
 SCHEMA: Final = pa.schema([*WRITES.items(), ("reason", pa.string())])
 
 REASONS: Final[dict[str, str]] = {

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from stages.formats.benchmark import records
 from stages.langid import Langid
-from stages.quality import _records
 from tests.bench.texts import texts_of
 
 MAIN = ("de", "en", "es", "fr", "hi", "ja", "ko", "pt", "ru", "tr", "uk", "zh")
 
 if __name__ == "__main__":
-    records = [record for record in _records(Path(sys.argv[1])) if record["unit"] == "sentence"]
+    records = [record for record in records(Path(sys.argv[1])) if record["unit"] == "sentence"]
     part = pa.table({"text": pa.array([record["text"] for record in records], pa.large_string())})
     found = Langid().apply(part).columns["lang"].to_pylist()
     right: dict[str, list[bool]] = defaultdict(list)

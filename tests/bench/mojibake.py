@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from ftfy import fix_text
 
-from stages.quality import _records
+from stages.formats.benchmark import records
 from stages.repair import CONFIGURATION, repaired
 from tests.kernels.references import tidied
 
@@ -33,8 +33,8 @@ if __name__ == "__main__":
         outcomes["ftfy passes"] += passes
         outcomes["we pass, quotes straightened"] += passes and tidied(fix_text(ours)) == tidied(case["fixed"])
     print(len(cases), "cases", dict(outcomes))
-    texts = {record["id"]: record["text"] for record in _records(Path(sys.argv[2]))}
-    damaged = [record for record in _records(Path(sys.argv[3])) if record["kind"] == "encoding_damage"]
+    texts = {record["id"]: record["text"] for record in records(Path(sys.argv[2]))}
+    damaged = [record for record in records(Path(sys.argv[3])) if record["kind"] == "encoding_damage"]
     equal, restored = Counter[str](), Counter[str]()
     for record in damaged:
         ours = stored([texts[record["id"]]])[0]

@@ -1,10 +1,16 @@
 """langid names languages, never invents one, and drops only by `keep` and `min_score`."""
 
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
 from stages.base import StageError
-from stages.langid import Langid
+from stages.langid import Guess, Langid, _language
 
 ENGLISH = "The committee will meet again on Thursday to discuss the budget for the coming year."
 GERMAN = "Der Ausschuss tritt am Donnerstag erneut zusammen, um über den Haushalt zu beraten."
@@ -28,24 +34,18 @@ def test_names_languages_and_scripts() -> None:
     assert all(0.8 < score <= 1.0 for score in columns["lang_score"].to_pylist())
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        None,
-        " \n\t",
-        "0123 456.78",
-        "😀👍🎉",
-        "--- *** !!!",
-        "```python\nfor x in range(3): print(x)\n```",
-    ],
-)
-def test_no_language_is_invented(text: str | None) -> None:
-    """What has no letters outside code fences is undetermined, with score 0 and no runners-up."""
-    columns = Langid().apply(rows(text)).columns
-    assert columns["lang"].to_pylist() == ["und"]
-    assert columns["lang_score"].to_pylist() == [0.0]
-    assert columns["lang_2"].to_pylist() == columns["lang_3_score"].to_pylist() == [None]
+CASES = json.loads((Path(__file__).parent / "cases" / "langid.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
+def test_a_language_is_named_where_there_is_one(case: dict[str, str]) -> None:
+    """And none is invented: no letters outside code fences, no language, score 0, no guesses."""
+    columns = Langid().apply(rows(case["text"])).columns
+    assert columns["lang"].to_pylist() == [case["lang"]]
+    if case["lang"] == "und":
+        assert columns["lang_score"].to_pylist() == [0.0]
+        assert [columns[f"lang_{rank}"].to_pylist() for rank in (1, 2, 3)] == [[None]] * 3
+        assert columns["lang_3_score"].to_pylist() == [None]
 
 
 def test_code_in_fences_does_not_count() -> None:
@@ -97,10 +97,83 @@ def test_min_score_by_language() -> None:
     ]
 
 
+def test_below_min_score_the_language_is_undetermined() -> None:
+    """What the model guessed stays in `lang_1` and `lang_score`; `keep` may name `und`."""
+    part = rows(ENGLISH, GERMAN)
+    raw = Langid().apply(part).columns
+    out = Langid(min_score={"en": 1.0}).apply(part)
+    assert out.columns["lang"].to_pylist() == ["und", "de"]
+    assert out.columns["lang_1"].to_pylist() == ["en", "de"]
+    assert out.columns["lang_score"] == raw["lang_score"]
+    assert out.tallies == {"und": 1}
+    assert Langid(min_score={"en": 1.0}, keep=("de", "und")).apply(part).reasons.null_count == 2
+    assert Langid(min_score={"en": 1.0}, keep=("de",)).apply(part).reasons.to_pylist() == [
+        "lid.language",
+        None,
+    ]
+    assert Langid(min_score={"en": 1.0}, keep=("en",)).apply(part).reasons.to_pylist() == [
+        "lid.score",
+        "lid.language",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("guesses", "keys", "expected"),
+    [
+        ([("de", 0.6), ("en", 0.3)], {"keep": ("en",), "min_score": 0.2}, ("de", "lid.language")),
+        (
+            [("de", 0.6), ("en", 0.3)],
+            {"keep": ("en",), "min_score": 0.2, "policy": "any_listed"},
+            ("de", None),
+        ),
+        (
+            [("de", 0.6), ("en", 0.25)],
+            {"keep": ("en",), "min_score": 0.25, "policy": "any_listed"},
+            ("de", "lid.score"),
+        ),
+        ([("en", 0.25)], {"keep": ("en",), "min_score": 0.25, "policy": "any_listed"}, ("en", "lid.score")),
+        ([("en", 0.25)], {"keep": ("en",), "min_score": 0.25}, ("en", None)),
+        ([("de", 0.6)], {"keep": ("en",), "policy": "any_listed"}, ("de", "lid.language")),
+        ([("de", 0.6), ("en", 0.5)], {"min_score": {"de": 0.7}, "policy": "any_listed"}, ("und", None)),
+        ([("de", 0.6), ("en", 0.5)], {"min_score": {"de": 0.7}}, ("und", "lid.score")),
+        ([], {"keep": ("en",), "min_score": 0.9, "short": 0}, ("und", "lid.empty")),
+        ([], {"min_score": 0.9, "short": 0}, ("und", None)),
+    ],
+)
+def test_who_is_listed_and_likely_enough_stays(
+    guesses: list[tuple[str, float]], keys: dict[str, Any], expected: tuple[str, str | None]
+) -> None:
+    """The likeliest language at or above its bound; or any listed one above it (RULES 9.2)."""
+    found = [Guess(*guess) for guess in guesses]
+    assert Langid(**keys)._decide(found, 100 if guesses else 0) == expected
+
+
+def test_a_language_that_the_model_does_not_know_is_an_error() -> None:
+    """`jp` is no language code; it would drop all Japanese without a word."""
+    with pytest.raises(StageError, match=r"keep names jp, but lid\.176\.ftz knows no such language"):
+        Langid(keep=("jp", "und")).apply(rows(ENGLISH))
+
+
+@pytest.mark.parametrize(
+    ("label", "language"),
+    [
+        ("__label__en", "en"),
+        ("__label__deu_Latn", "deu_Latn"),
+        ("__label__und_Mong", "und"),
+        ("__label__zxx_Zzzz", "und"),
+    ],
+)
+def test_labels_of_no_language_are_undetermined(label: str, language: str) -> None:
+    """GlotLID has labels for what is no language (RULES 9.1)."""
+    assert _language(label) == language
+
+
 def test_short_texts_are_not_judged_by_score() -> None:
     """Below twenty letters scores mean nothing (RULES 9.2), unless the recipe says otherwise."""
     part = rows("kein Wort mehr")
-    assert Langid(min_score=1.0).apply(part).reasons.to_pylist() == [None]
+    kept = Langid(min_score=1.0).apply(part)
+    assert kept.reasons.to_pylist() == [None]
+    assert kept.columns["lang"] == kept.columns["lang_1"]
     assert Langid(min_score=1.0, short=0).apply(part).reasons.to_pylist() == ["lid.score"]
 
 

@@ -1,8 +1,13 @@
 """quality learns from labelled files, the same each time, and drops only by threshold or draw."""
 
+from __future__ import annotations
+
 import gzip
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +15,11 @@ import pytest
 from pydantic import ValidationError
 
 from stages.base import StageError
-from stages.quality import Quality, Training, trained
+from stages.classifier import Labelled, Training, area, held_out
+from stages.quality import FILE, Quality
+from tests.command import gristmill
+
+Ready: TypeAlias = Callable[..., Quality]
 
 GOOD = [
     "the committee published a careful report on the water supply",
@@ -20,7 +29,7 @@ BAD = ["buy cheap pills now click here", "win money fast casino bonus click now"
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> str:
+def labelled_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Labelled documents in a compressed file."""
     path = tmp_path_factory.mktemp("labelled") / "examples.jsonl.gz"
     examples = [{"text": text, "label": 1} for text in GOOD] + [{"text": text, "label": 0} for text in BAD]
@@ -39,15 +48,30 @@ def rows(*texts: str) -> pa.Table:
     )
 
 
+@pytest.fixture
+def ready(tmp_path: Path) -> Callable[..., Quality]:
+    """A stage with its classifier made and located, as the pipeline hands it to workers."""
+
+    def make(**keys: Any) -> Quality:
+        stage = Quality(**keys)
+        files = {label: [Path(path) for path in paths] for label, paths in stage.files().items()}
+        for name, content in stage.located(files).artifacts().items():
+            files[name] = [tmp_path / hashlib.sha256(content).hexdigest()]
+            files[name][0].write_bytes(content)
+        return stage.located(files)
+
+    return make
+
+
 def scores(stage: Quality, *texts: str) -> list[float]:
     """The stage's scores of some texts."""
     found: list[float] = stage.apply(rows(*texts)).columns["quality"].to_pylist()
     return found
 
 
-def test_tells_good_from_bad(labelled: str) -> None:
+def test_tells_good_from_bad(labelled_file: str, ready: Ready) -> None:
     """What it learnt, it finds again in new sentences; without bounds nothing is dropped."""
-    out = Quality(train=Training(paths=(labelled,))).apply(
+    out = ready(train=Training(paths=(labelled_file,))).apply(
         rows("a careful study of the forest", "click here for money")
     )
     good, bad = out.columns["quality"].to_pylist()
@@ -56,25 +80,35 @@ def test_tells_good_from_bad(labelled: str) -> None:
     assert out.reasons.null_count == 2
 
 
-def test_training_is_deterministic(labelled: str) -> None:
-    """Trained twice from the same file, the classifier gives the same scores to the last bit."""
-    stage = Quality(train=Training(paths=(labelled,)))
-    first = scores(stage, *GOOD, "something else")
-    trained.cache_clear()
-    assert scores(stage, *GOOD, "something else") == first
+def test_training_is_deterministic(labelled_file: str) -> None:
+    """The same files give the same bytes; another seed does not."""
+    stage = Quality(train=Training(paths=(labelled_file,)))
+    other = Quality(train=Training(paths=(labelled_file,), seed=1))
+    assert stage.artifacts() == stage.artifacts()
+    assert stage.artifacts() != other.artifacts()
 
 
-def test_threshold_keeps_equality(labelled: str) -> None:
+def test_what_decides_rows_does_not_train_again(labelled_file: str) -> None:
+    """Thresholds and draws are no business of the classifier's key; its parameters are."""
+    training = Training(paths=(labelled_file,))
+    key = Quality(train=training).artifact_identity()
+    assert Quality(train=training, threshold=0.5, pareto=9.0, seed=3).artifact_identity() == key
+    assert Quality(train=training, characters=100).artifact_identity() != key
+    assert Quality(train=Training(paths=(labelled_file,), epochs=3)).artifact_identity() != key
+
+
+def test_threshold_keeps_equality(labelled_file: str, ready: Ready) -> None:
     """A document with exactly the least score is kept."""
-    training = Training(paths=(labelled,))
-    score = scores(Quality(train=training), "the report of the birds")[0]
-    exact = Quality(train=training, threshold=score).apply(rows("the report of the birds", BAD[0]))
+    training = Training(paths=(labelled_file,))
+    score = scores(ready(train=training), "the report of the birds")[0]
+    exact = ready(train=training, threshold=score).apply(rows("the report of the birds", BAD[0]))
     assert exact.reasons.to_pylist() == [None, "quality.threshold"]
 
 
-def test_pareto_draws_belong_to_documents(labelled: str) -> None:
+def test_pareto_draws_belong_to_documents(labelled_file: str, ready: Ready) -> None:
     """Good documents mostly stay, bad ones mostly go, and the same ones however the part is cut."""
-    stage = Quality(train=Training(paths=(labelled,)), pareto=3.0)
+    training = Training(paths=(labelled_file,))
+    stage = ready(train=training, pareto=3.0)
     part = rows(*GOOD[:1] * 300, *BAD[:1] * 300)
     whole = stage.apply(part).reasons.to_pylist()
     assert sum(reason is None for reason in whole[:300]) > 270
@@ -83,20 +117,16 @@ def test_pareto_draws_belong_to_documents(labelled: str) -> None:
         stage.apply(part.slice(0, 250)).reasons.to_pylist() + stage.apply(part.slice(250)).reasons.to_pylist()
     )
     assert halves == whole
-    assert (
-        Quality(train=Training(paths=(labelled,)), pareto=3.0, seed=1).apply(part).reasons.to_pylist()
-        != whole
-    )
+    assert ready(train=training, pareto=3.0, seed=1).apply(part).reasons.to_pylist() != whole
 
 
-def test_a_saved_model_scores_as_the_trained_one(labelled: str, tmp_path: Path) -> None:
-    """`model` takes fastText's own files."""
-    training = Training(paths=(labelled,))
+def test_a_given_model_scores_as_the_trained_one(labelled_file: str, ready: Ready, tmp_path: Path) -> None:
+    """`model` takes the artifact, or any other file of fastText's."""
+    trained = ready(train=Training(paths=(labelled_file,)))
     path = tmp_path / "good.bin"
-    trained(training, (Path(labelled),), 5000).save_model(str(path))
-    assert np.allclose(
-        scores(Quality(model=str(path)), *GOOD, *BAD), scores(Quality(train=training), *GOOD, *BAD)
-    )
+    path.write_bytes(trained.artifacts()[FILE])
+    assert scores(Quality(model=str(path)), *GOOD, *BAD) == scores(trained, *GOOD, *BAD)
+    assert Quality(model=str(path)).artifacts() == {}
     with pytest.raises(StageError, match="set `positive` to one of"):
         Quality(model=str(path), positive="fine").apply(rows("x"))
 
@@ -122,7 +152,7 @@ def test_labelled_files_that_cannot_teach(tmp_path: Path, content: str, message:
     path = tmp_path / "examples.jsonl"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(StageError, match=message):
-        Quality(train=Training(paths=(str(path),))).apply(rows("a"))
+        Quality(train=Training(paths=(str(path),))).artifacts()
 
 
 def test_places_of_files_stay_out_of_the_identity() -> None:
@@ -131,3 +161,39 @@ def test_places_of_files_stay_out_of_the_identity() -> None:
     one, other = Quality(train=Training(paths=("a",))), Quality(train=Training(paths=("b",)))
     assert one.identity() == other.identity()
     assert one.files() == {"train": ("a",)}
+
+
+def test_the_area_is_the_share_of_pairs_in_order() -> None:
+    """Against all pairs, ties half; the interval is DeLong's, by its definition."""
+    draw = np.random.default_rng(3)
+    good = draw.random(60) < 0.4
+    found = np.round(draw.random(60) + good * 0.3, 1).astype(np.float32)
+    pairs = (found[good][:, None] > found[~good]) + 0.5 * (found[good][:, None] == found[~good])
+    spread = pairs.mean(1).var(ddof=1) / good.sum() + pairs.mean(0).var(ddof=1) / (~good).sum()
+    held = area(found, good)
+    assert held.auc == pytest.approx(pairs.mean())
+    assert (held.low + held.high) / 2 == pytest.approx(held.auc)
+    assert (held.high - held.low) / 2 == pytest.approx(1.959964 * spread**0.5)
+    assert (held.good, held.bad) == (int(good.sum()), int((~good).sum()))
+
+
+def test_a_held_out_document_teaches_nothing() -> None:
+    """Labels that hang on the text alone cannot be guessed from other texts: chance, not 1."""
+    draw = np.random.default_rng(5)
+    words = [" ".join(f"w{n}" for n in draw.integers(0, 400, 12)) for _ in range(120)]
+    examples = Labelled(words * 2, np.tile(draw.random(120) < 0.5, 2))
+    held = held_out(Training(paths=("x",), epochs=20), examples, 4)
+    assert held.low < 0.5 < held.high + 0.1
+    assert held.auc < 0.7
+
+
+def test_the_verb_writes_the_model_that_a_recipe_trains(labelled_file: str, tmp_path: Path) -> None:
+    """And says how well it judges what it has not read; wrong fields are named, exit code 2."""
+    out = tmp_path / "models" / "good.bin"
+    said = gristmill("train-classifier", labelled_file, "--out", out, "--folds", "0").stdout
+    assert said == f"model: {out}\n"
+    assert out.read_bytes() == Quality(train=Training(paths=(labelled_file,))).artifacts()[FILE]
+    again = gristmill("train-classifier", labelled_file, "--out", out, "--folds", "2", "--json", expect=None)
+    wrong = gristmill("train-classifier", labelled_file, "--out", out, "--label", "grade", expect=2)
+    assert "has no `text` or no `grade`" in wrong.stderr
+    assert again.returncode == 2  # two texts of a kind: a fold may hold all of one

@@ -37,7 +37,7 @@ def test_causal_labels_stop_at_documents(known: Packed) -> None:
     assert batch.ids.tolist() == [[11, 12, 0, 21, 22, 23, 0, 0], [31, 0, 0, 0, 0, 0, 0, 0]]
     no = IGNORED
     assert batch.labels.tolist() == [[12, 0, no, 22, 23, 0, no, no], [0, no, no, no, no, no, no, no]]
-    assert batch.valid() == 6
+    assert batch.valid == 6
     assert batch.tokens == 9
 
 
@@ -75,7 +75,7 @@ def test_prefix_labels_begin_where_the_prefix_ends(packed: Packed) -> None:
     counted = batch.labels != IGNORED
     assert (batch.reach[counted] == (place + 1).expand_as(batch.reach)[counted]).all()
     causal = made(packed, list(range(20)))
-    assert 0.3 < batch.valid() / causal.valid() < 0.7
+    assert 0.3 < batch.valid / causal.valid < 0.7
     assert (batch.labels[counted] == causal.labels[counted]).all()
 
 

@@ -59,8 +59,7 @@ def test_packed_rows_give_the_logits_of_separate_documents(packed: Packed, varia
         for length in flat.lengths[flat.offsets[row] : flat.offsets[row + 1]]:
             ids = batch.ids[row : row + 1, at : at + length]
             place = torch.arange(int(length))[None]
-            alone = Batch(ids, ids, place, torch.zeros_like(ids), place + 1, ids, int(length))
-            apart = model(ids, place, sight(alone, config))
+            apart = model(ids, place, sight(Batch.plain(ids), config))
             torch.testing.assert_close(together[row, at : at + length], apart[0], atol=1e-5, rtol=1e-5)
             at += int(length)
 
@@ -107,10 +106,9 @@ def test_the_first_loss_is_that_of_a_guess(vocab: int, width: int, variant: dict
     model = Decoder(config, vocab)
     model.initialise(3)
     ids = torch.randint(0, vocab, (2, 64), generator=torch.Generator().manual_seed(0))
-    place = torch.arange(64).expand(2, 64)
-    batch = Batch(ids, ids.roll(-1, 1), place, torch.zeros_like(ids), place + 1, ids, 128)
+    batch = Batch.plain(ids, ids.roll(-1, 1))
     with torch.no_grad():
-        loss = model(ids, place, sight(batch, config), batch.labels).mean()
+        loss = model(ids, batch.positions, sight(batch, config), batch.labels).mean()
     assert float(loss) == pytest.approx(math.log(vocab), rel=0.01)
 
 
@@ -123,7 +121,7 @@ def test_one_batch_is_learned_by_heart(packed: Packed, objective: str) -> None:
     model.initialise(1)
     optimiser, seen, loss = Optimiser(model, config), sight(batch, config), torch.tensor(math.inf)
     for step in range(400):
-        loss = model(batch.ids, batch.positions, seen, batch.labels).sum() / batch.valid()
+        loss = model(batch.ids, batch.positions, seen, batch.labels).sum() / batch.valid
         if loss.item() < 0.01:
             break
         loss.backward()

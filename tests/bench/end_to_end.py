@@ -1,0 +1,113 @@
+"""The whole of a recipe on a real corpus, from process start to report: wall seconds, memory, and a row a stage.
+
+    python -m tests.bench.end_to_end CORPUS BENCHMARKS.jsonl TOKENIZER.json [--part-bytes N] [--until STAGE] [--runs N]
+
+The recipe: clean with every metric and the presets gopher and fineweb, langid, dedup, decontaminate, mix, given
+tokenizer, best-fit packing at 2,048, two workers. One run warms compiled kernels and the page cache, then each run
+starts from nothing in a folder of its own. Memory is the sum of the proportional set sizes of all processes, four
+times a second, so that pages which two processes share count once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from tests.command import COMMAND, surroundings
+
+
+def recipe(corpus: Path, benchmarks: Path, tokenizer: Path, part_bytes: int) -> str:
+    """The recipe as JSON, which is YAML."""
+    sources = [{"name": "corpus", "paths": [str(corpus.resolve())]}]
+    items = [{"name": "benchmarks", "paths": [str(benchmarks.resolve())], "question": "text"}]
+    return json.dumps(
+        {
+            "name": "end-to-end",
+            "load": {"sources": sources, "part_bytes": part_bytes},
+            "clean": {"presets": ["gopher", "fineweb"]},
+            "langid": {},
+            "dedup": {},
+            "decontaminate": {"benchmarks": items},
+            "mix": {},
+            "tokenize": {"file": str(tokenizer.resolve())},
+            "pack": {"seq_len": 2048},
+        }
+    )
+
+
+def footprint(pid: int) -> int:
+    """Bytes of a process and all its children, shared pages counted once."""
+    total = 0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for process in family:
+        try:
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it ended meanwhile
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def run(written: Path, work: Path, until: list[str]) -> tuple[float, float, int]:
+    """Wall and CPU seconds, and the largest memory of one run from nothing."""
+    before = os.times()
+    begun = time.perf_counter()
+    command = [*COMMAND, "run", str(written), "--work", str(work), "--executor", "local:2", *until]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **surroundings()
+    )
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, footprint(process.pid))
+        time.sleep(0.25)
+    wall = time.perf_counter() - begun
+    after = os.times()
+    if process.returncode:
+        sys.exit(f"the run ended with {process.returncode}; run it by hand: {' '.join(command)}")
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return wall, used, peak
+
+
+def stages(work: Path) -> list[tuple[str, float, int, int]]:
+    """Stage, seconds summed over the workers, largest process in MB, documents alive."""
+    found = json.loads(next((work / "runs").glob("*/run.json")).read_bytes())
+    return [(one["stage"], one["seconds"], one["peak_mb"], one["alive"]) for one in found["stages"]]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("benchmarks", type=Path)
+    parser.add_argument("tokenizer", type=Path)
+    parser.add_argument("--part-bytes", type=int, default=32 << 20)
+    parser.add_argument("--until")
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    until = ["--until", given.until] if given.until else []
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "recipe.yaml"
+        written.write_text(recipe(given.corpus, given.benchmarks, given.tokenizer, given.part_bytes))
+        results = []
+        for turn in range(given.runs + 1):
+            work = Path(folder) / f"work{turn}"
+            results.append(run(written, work, until))
+            if turn < given.runs:
+                shutil.rmtree(work)
+        for name, seconds, peak_mb, alive in stages(Path(folder) / f"work{given.runs}"):
+            print(f"{name:<14} {seconds:7.2f} s  {peak_mb:6d} MB  {alive} alive")
+    warm = results[1:]
+    print(f"cold {results[0][0]:.1f} s; warm, medians of {len(warm)}: {median(wall for wall, _, _ in warm):.1f} s wall, "
+          f"{median(cpu for _, cpu, _ in warm):.1f} s CPU, {max(peak for _, _, peak in warm) / 1e9:.2f} GB")  # fmt: skip
