@@ -43,7 +43,7 @@ _UNGUARDED: Final[dict[str, Any]] = {
     "min_distinct_words": 1,
     "max_items": None,
 }
-_VARIANTS: Final[dict[str | None, dict[str, Any]]] = {
+_VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "gpt3": {**_UNGUARDED, "max_document_frequency": 10, "action": "cut"},
     "datatrove": {**_UNGUARDED, "n": 12, "short": 12},
     "nemo": {**_UNGUARDED, "max_occurrences": 10, "action": "cut", "edge": "sentence"},
@@ -149,8 +149,8 @@ class Decontaminate(Global):
     @model_validator(mode="before")
     @classmethod
     def _of_variant(cls, given: Any) -> Any:
-        known = _VARIANTS.get(given.get("variant"), {}) if isinstance(given, Mapping) else {}
-        return {**known, **given} if known else given
+        named = given.get("variant") if isinstance(given, Mapping) else None
+        return {**_VARIANTS[named], **given} if isinstance(named, str) and named in _VARIANTS else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -204,7 +204,7 @@ def ruling(
             left[name] -= 1
             if left[name] >= 0:
                 rows.append(
-                    {"part": NOBODY, "row": 0, "benchmark": name, "item": index.names[phrase.item],
+                    {"part": NOBODY, "row": len(rows), "benchmark": name, "item": index.names[phrase.item],
                      "phrase": phrase.text, "documents": phrase.documents, "common": shared, "whole": phrase.whole}
                 )  # fmt: skip
     return pa.Table.from_pylist(rows, schema=RULING)

@@ -198,9 +198,7 @@ class _Shard:
     def rows(self, rows: Ints) -> npt.NDArray[Any]:
         """Tokens of these rows, copied."""
         batch = self.batch_of(rows)
-        return self._at(
-            self._row, self._begins["input_ids"][batch] + (rows - self.first[batch]) * self._row.itemsize
-        )
+        return self._at(self._row, self._begins["input_ids"][batch] + (rows - self.first[batch]) * self._row.itemsize)
 
     def bounds(self, rows: Ints) -> Ints:
         """First segment and the one behind the last of these rows, counted in their record batches: (n, 2)."""

@@ -95,6 +95,23 @@ def test_marks_deleted_inside_numbers_and_words_hide_nothing(
     assert spans([text, f"{prose(3)} {question}"], own) == [[("0", written)], [("0", question)]]
 
 
+def test_a_dot_may_be_part_of_a_name(tmp_path: Path) -> None:
+    """As it is in tables."""
+    assert spans([QUESTION], stage(tmp_path, [{"q.en": QUESTION}], spec={"question": "q.en"})) == [
+        [("0", QUESTION)]
+    ]
+
+
+def test_a_benchmark_of_which_nothing_can_be_checked_convicts_nobody(tmp_path: Path) -> None:
+    """It is told, and no error."""
+    own = stage(tmp_path, [{"question": "Why?"}])
+    assert spans(["Why? Why?", prose(1)], own) == [[], []]
+    (table,) = json.loads(
+        harness.artifacts(own, scattered(pile(["x"]), 1, 0), random.Random(0))["contamination.json"]
+    )
+    assert (table["checkable"], table["not_checkable"], table["share"]) == (0, 1, None)
+
+
 def test_several_fields_are_texts_of_their_own(tmp_path: Path) -> None:
     """Two answers to one question: each alone, and each joined to the question."""
     other = "Nine of them, and not one more, said the wife of the tinker."

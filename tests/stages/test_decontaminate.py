@@ -172,6 +172,9 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
         Decontaminate(benchmarks=own.benchmarks * 2)
     with pytest.raises(ValueError, match="short must not exceed n"):
         Decontaminate(benchmarks=own.benchmarks, n=5)
+    for variant in ("gpt4", ["gpt3"]):
+        with pytest.raises(ValueError, match="variant"):
+            Decontaminate.model_validate({"benchmarks": own.benchmarks, "variant": variant})
 
 
 def test_cut_takes_region_and_margin_and_leaves_a_document(tmp_path: Path) -> None:
