@@ -34,7 +34,7 @@ _MARKS: Final = re.compile(rf"(?<={_WORD})[.,:;!?…，。、；：！？．]+(?
 class Benchmark(BaseModel):
     """One benchmark: its files, and which fields of their records are matched.
 
-    Dots lead into nested objects and into every object of a list; lists of values are joined by spaces;
+    Dots lead into nested objects and into every object of a list, unless a field's own name has them; lists of values are joined by spaces;
     `choices[gold]` is the choice that the field `gold` numbers from 0 or names by a letter from A. Where
     several fields are named, each is a text of its own.
     """
@@ -127,7 +127,7 @@ def _values(found: Any, steps: Sequence[str]) -> Any:
 def _value(record: dict[str, Any], name: str) -> str:
     """The text of a field; empty where there is none."""
     name, _, chosen = name.removesuffix("]").partition("[")
-    found = _values(record, name.split("."))
+    found = record[name] if name in record else _values(record, name.split("."))
     if isinstance(found, list) and chosen:
         number = _value(record, chosen)
         place = int(number) if number.isdecimal() else "ABCDEFGHIJ".find(number) if number else -1
@@ -168,7 +168,7 @@ def gather(benchmarks: Sequence[Benchmark], files: Sequence[Sequence[Path]]) -> 
 def _gather(number: int, benchmark: Benchmark, paths: Sequence[Path], texts: Texts) -> None:
     kinds = [_named(fields) for fields in (benchmark.question, benchmark.answer, benchmark.passage)]
     asked = dict.fromkeys(name for names in kinds for name in names)
-    named = benchmark.id if "id" in benchmark.model_fields_set else None
+    named = benchmark.id if benchmark.id != "id" else None  # many have no `id`: the default may lead nowhere
     missing = dict.fromkeys([*asked, *([named] if named else [])])
     known: dict[str, None] = {}
     seen: set[tuple[tuple[str, ...], ...]] = set()

@@ -43,7 +43,7 @@ _UNGUARDED: Final[dict[str, Any]] = {
     "min_distinct_words": 1,
     "max_items": None,
 }
-_VARIANTS: Final[dict[str | None, dict[str, Any]]] = {
+_VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "gpt3": {**_UNGUARDED, "max_document_frequency": 10, "action": "cut"},
     "datatrove": {**_UNGUARDED, "n": 12, "short": 12},
     "nemo": {**_UNGUARDED, "max_occurrences": 10, "action": "cut", "edge": "sentence"},
@@ -149,8 +149,8 @@ class Decontaminate(Global):
     @model_validator(mode="before")
     @classmethod
     def _of_variant(cls, given: Any) -> Any:
-        known = _VARIANTS.get(given.get("variant"), {}) if isinstance(given, Mapping) else {}
-        return {**known, **given} if known else given
+        named = given.get("variant") if isinstance(given, Mapping) else None
+        return {**_VARIANTS[named], **given} if isinstance(named, str) and named in _VARIANTS else given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -238,7 +238,7 @@ class Decontaminate(Global):
         ).append_column("occurrences", pa.array(np.bincount(number[order][first]).astype(np.int64)[number]))
 
     def _convicting(self, hits: Mapping[str, Any], grams: Any, index: Index) -> tuple[Any, Any]:
-        """Which hits convict, and which are of grams common in the corpus: bool[hits] each."""
+        """Which hits convict, and which would, were their grams not common in the corpus: bool[hits] each."""
         from stages.evidence import covering, documents  # noqa: PLC0415 - Numba is for workers, not for plans
 
         common = np.zeros(len(grams), np.bool_)
@@ -246,6 +246,7 @@ class Decontaminate(Global):
             common |= hits["documents"] > self.max_document_frequency
         if self.max_occurrences is not None:
             common |= hits["occurrences"] > self.max_occurrences
+        common &= ~hits["weak"]
         convicts = ~(hits["weak"] | common)
         suspect = np.zeros(len(grams), np.bool_)
         if self.suspect_frequency is not None:
@@ -256,7 +257,8 @@ class Decontaminate(Global):
                 convicts[own] &= covering(hits, grams, first, end, index, self.coverage)
             if (suspect[own] & convicts[own]).any():
                 enough = covering(hits, grams, first, end, index, self.suspect_coverage)
-                convicts[own] &= ~suspect[own] | enough
+                common[own] |= convicts[own] & suspect[own] & ~enough
+                convicts[own] &= ~common[own]
         return convicts, common
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:

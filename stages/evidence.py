@@ -169,7 +169,7 @@ def ruling(
         hits: sorted hits.
         grams: int32[hits], place of each hit's gram in the index.
         convicts: bool[hits], hits that convict.
-        common: bool[hits], hits of phrases that are common in the corpus.
+        common: bool[hits], hits that do not because their phrases are common in the corpus.
         index: the benchmarks.
         names: what they are called.
     """
@@ -193,15 +193,18 @@ def ruling(
                 row[flag] = value not in seen
                 seen.add(value)
             rows.append(row)
-    for mine, shared in ((convicts, False), (common, True)):
-        counted = dict(zip(grams[mine].tolist(), hits["documents"][mine].tolist(), strict=True))
+    counted = [
+        dict(zip(grams[mine].tolist(), hits["documents"][mine].tolist(), strict=True))
+        for mine in (convicts, common)
+    ]
+    for shared, said in zip((False, True), phrases(index, *counted), strict=True):
         left = dict.fromkeys(names, SHOWN)
-        for phrase in phrases(index, counted):
+        for phrase in said:
             name = names[index.benchmark[phrase.item]]
             left[name] -= 1
             if left[name] >= 0:
                 rows.append(
-                    {"part": NOBODY, "row": 0, "benchmark": name, "item": index.names[phrase.item],
+                    {"part": NOBODY, "row": len(rows), "benchmark": name, "item": index.names[phrase.item],
                      "phrase": phrase.text, "documents": phrase.documents, "common": shared, "whole": phrase.whole}
                 )  # fmt: skip
     return pa.Table.from_pylist(rows, schema=RULING)

@@ -7,9 +7,10 @@ corpus it scans. What is done with hits is the business of `decontaminate` and `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,26 @@ class Index:
 
     def edges(self, gram: int, text: str, start: int, end: int) -> tuple[int, int]:
         """The span of a gram in a text, with the punctuation that surrounds its benchmark text, if it is there."""
-        before = (len(own) for own in self.before.get(gram, ()) if text.endswith(own, 0, start))
-        after = (len(own) for own in self.after.get(gram, ()) if text.startswith(own, end))
-        return start - max(before, default=0), end + max(after, default=0)
+        before = (_along(text, start, own, -1) for own in self.before.get(gram, ()))
+        after = (_along(text, end, own, 1) for own in self.after.get(gram, ()))
+        return min(before, default=start), max(after, default=end)
+
+
+def _along(text: str, at: int, edge: str, step: int) -> int:
+    """Where punctuation ends that stands at a place, read forwards (1) or backwards (-1); `at` if it does not.
+
+    Where it has white space, the text may have any, or none.
+    """
+    place = at if step > 0 else at - 1
+    for character in edge[::step]:
+        if character.isspace():
+            while 0 <= place < len(text) and text[place].isspace():
+                place += step
+        elif 0 <= place < len(text) and text[place] == character:
+            place += step
+        else:
+            return at
+    return place if step > 0 else place + 1
 
 
 @dataclass(frozen=True)
@@ -204,46 +222,49 @@ def index_of(
     return _index(benchmarks, stamped, rules, min_distinct, max_texts)
 
 
-def phrases(index: Index, wanted: Mapping[int, int]) -> list[Phrase]:
+def phrases(index: Index, *wanted: Mapping[int, int]) -> list[list[Phrase]]:
     """What some grams say: grams that follow on each other in a benchmark text are one phrase.
 
     The benchmarks are read once more: the index holds no texts.
 
     Args:
         index: the index.
-        wanted: gram -> in how many documents it is.
+        wanted: gram -> in how many documents it is; any number of them.
 
     Returns:
-        Every phrase once, the commonest first, then in alphabetical order.
+        For each of `wanted` every phrase once, the commonest first, then in alphabetical order.
     """
-    if not wanted:
-        return []
+    if not any(wanted):
+        return [[] for _ in wanted]
     benchmarks, files, rules = index.source
     texts = gather(benchmarks, [[path for path, _, _ in own] for own in files])
-    spellings, numbers, grams, (data, offsets) = _grams(texts, rules)
+    spellings, _, grams, (data, offsets) = _grams(texts, rules)
     places = index.table.find(grams.grams)
-    frequency = np.zeros(len(index.weak), np.int64)
-    frequency[list(wanted)] = list(wanted.values())
-    written = (frequency[places] > 0) & (grams.owners < len(texts.items_of))
-    found: dict[str, Phrase] = {}
-    runs: list[list[int]] = []
-    for k in np.flatnonzero(written).tolist():
-        if runs and grams.owners[runs[-1][-1]] == grams.owners[k] and grams.starts[runs[-1][-1]] + 1 == grams.starts[k]:  # fmt: skip
-            runs[-1].append(k)
-        else:
-            runs.append([k])
-    said: set[tuple[int, ...]] = set()
-    for run in runs:
-        own = tuple(places[run].tolist())
-        if own in said:
-            continue
-        said.add(own)
-        owner = int(grams.owners[run[0]])
-        spans = spans_of(data, int(offsets[owner]), int(offsets[owner + 1]))
-        first, last = int(grams.starts[run[0]]), int(grams.starts[run[-1]] + grams.lengths[run[-1]])
-        text = spellings[owner][spans[first, 0] : spans[last - 1, 1]]
-        item = int(index.items[index.owners[numbers[owner]]])
-        phrase = Phrase(text, int(frequency[list(own)].max()), item, last - first == len(spans))
-        if text not in found or found[text].documents < phrase.documents:
-            found[text] = phrase
-    return sorted(found.values(), key=lambda phrase: (-phrase.documents, phrase.text))
+    written = grams.owners < len(texts.items_of)
+    told = []
+    for own in wanted:
+        frequency = np.zeros(len(index.weak), np.int64)
+        frequency[list(own)] = list(own.values())
+        found: dict[str, Phrase] = {}
+        for first, last in _runs(grams, places, np.flatnonzero((frequency[places] > 0) & written)):
+            owner = int(grams.owners[first])
+            start, stop = int(grams.starts[first]), int(grams.starts[last] + grams.lengths[last])
+            spans = spans_of(data, int(offsets[owner]), int(offsets[owner + 1]))
+            text = spellings[owner][spans[start, 0] : spans[stop - 1, 1]]
+            documents = int(frequency[places[first : last + 1]].max())
+            item = int(index.items[index.owners[owner]])
+            if text not in found or found[text].documents < documents:
+                found[text] = Phrase(text, documents, item, stop - start == len(spans))
+        told.append(sorted(found.values(), key=lambda phrase: (-phrase.documents, phrase.text)))
+    return told
+
+
+def _runs(grams: Grams, places: I32, chosen: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last of chosen grams that follow on each other in one text; of runs that are equal the first."""
+    follows = (np.diff(chosen) == 1) & (np.diff(grams.owners[chosen]) == 0)
+    bounds = [0, *(np.flatnonzero(~follows) + 1).tolist(), len(chosen)]
+    said: set[bytes] = set()
+    for begin, end in pairwise(bounds):
+        if begin < end and (own := places[chosen[begin:end]].tobytes()) not in said:
+            said.add(own)
+            yield int(chosen[begin]), int(chosen[end - 1])

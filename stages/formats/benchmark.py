@@ -1,7 +1,7 @@
 """Records of a benchmark or labelled file, strict: what decontamination must not miss may not be skipped.
 
-Reads JSON Lines, a JSON array, CSV, TSV, Parquet and Arrow, compressed or not. Unlike the readers of sources
-it raises at the first record that is broken, holds the file in memory, and hands over whole records.
+Reads JSON Lines, a JSON array, CSV, TSV, Parquet, Arrow and plain text, compressed or not. Unlike the readers
+of sources it raises at the first record that is broken, holds the file in memory, and hands over whole records.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def records(path: Path, format_: Format | None = None) -> Iterator[dict[str, Any
 
     Args:
         path: the file.
-        format_: `jsonl`, `csv`, `tsv`, `parquet` or `arrow`; by default what the extension says.
+        format_: `jsonl`, `csv`, `tsv`, `parquet`, `arrow` or `txt` (a record a line, its field `text`); by default what the extension says.
 
     Raises:
         BenchmarkFileError: the file or one of its records is broken.
@@ -46,10 +46,17 @@ def records(path: Path, format_: Format | None = None) -> Iterator[dict[str, Any
             yield from _json(_text(file, path), path)
         elif kind in {"csv", "tsv"}:
             yield from _delimited(_text(file, path), path, "," if kind == "csv" else "\t")
+        elif kind == "txt":
+            yield from ({"text": line} for line in _text(file, path).split("\n") if line.strip())
+        elif kind is not None:
+            raise BenchmarkFileError(
+                f"{path}: expected items with fields, which .{kind} files have not; convert it to "
+                ".jsonl, .csv, .tsv, .parquet, .arrow, or .txt with an item a line"
+            )
         else:
             raise BenchmarkFileError(
                 f"{path}: the name does not tell the format; expected .jsonl, .json, "
-                ".csv, .tsv, .parquet or .arrow, each but the last two also with .gz, .zst, .bz2 or .xz"
+                ".csv, .tsv, .txt, .parquet or .arrow, each but the last two also with .gz, .zst, .bz2 or .xz"
             )
 
 

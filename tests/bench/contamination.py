@@ -1,13 +1,14 @@
 """decontaminate: speed of the scan, and every conviction with its evidence, for reading.
 
     python tests/bench/contamination.py DOCUMENTS... --benchmark NAME=FILE[,question[,answer[,passage[,id]]]] ...
-                                        [--labels LABELS] [--action cut] [--show N]
+                                        [--labels LABELS] [--action cut] [--keys JSON] [--show N]
 
 DOCUMENTS are JSON lines or Parquet with `text` (and `id`). LABELS are JSON lines with `id` and, where something
 was planted, `kind`, `benchmark`, `eval_id`, `char_start`, `char_end`; or just `id` and `q`, the item. Not a test.
 """
 
 import argparse
+import json
 import random
 import time
 from collections import Counter
@@ -61,7 +62,10 @@ def labelled(found: dict[str, Any], texts: dict[str, str], labels: list[dict[str
         own = [hit for hit in hits if hit["item"] == str(item)]
         span = (label.get("char_start"), label.get("char_end"))
         exact = any((hit["start"], hit["end"]) == span for hit in own)
-        verdict = "exact span" if exact else "item" if own else "other item" if hits else "nothing"
+        text = texts[str(label["id"])]
+        outer = any(text[hit["start"] : hit["end"]] == text[slice(*span)].strip() for hit in own)
+        verdict = "exact but for white space at the ends" if outer else "item" if own else "nothing"
+        verdict = "exact span" if exact else "other item" if hits and not own else verdict
         table[kind, verdict] += 1
         if verdict != "exact span" and "char_start" in label and show > 0:
             show -= 1
@@ -82,11 +86,14 @@ if __name__ == "__main__":
     arguments.add_argument("--labels", type=Path)
     arguments.add_argument("--action", default="tag")
     arguments.add_argument("--show", type=int, default=0)
+    arguments.add_argument("--keys", type=json.loads, default={}, help="further keys of the stage, as JSON")
     given = arguments.parse_args()
 
     records = [record for file in given.documents for record in documents(file)]
     rows = pile([record["text"] for record in records])
-    stage = Decontaminate.model_validate({"benchmarks": given.benchmark, "action": given.action})
+    stage = Decontaminate.model_validate(
+        {"benchmarks": given.benchmark, "action": given.action, **given.keys}
+    )
     start = time.process_time()
     index = stage._index()
     print(

@@ -8,9 +8,11 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from resiliparse.parse.html import HTMLTree
@@ -224,3 +226,36 @@ def test_a_curve_of_many_points_keeps_its_end() -> None:
     path = charts.curve(points, charts.loss_axes(points))
     assert path.count("L") <= charts.POINTS
     assert path.endswith(f"L{charts.loss_axes(points).x(9999)} {charts.loss_axes(points).y(points[-1][1])}")
+
+
+def test_contamination_is_told_by_benchmark(
+    pair: Pair, facts: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    """How many of the items that can be checked, in which documents, how long, what was said, and examples."""
+    (found,) = facts["contamination"]
+    hits = {row["doc_id"]: row["contamination"] for row in rows if row["contamination"]}
+    assert found["documents"] == found["dropped"] == len(hits) > 0
+    assert found["regions"] == sum(map(len, hits.values()))
+    assert found["share"] == found["items_found"] / (found["items"] - found["not_checkable"])
+    assert found["longest"] >= 8
+    (example, *_) = found["examples"]
+    assert (example["start"], example["end"]) in {
+        (hit["start"], hit["end"]) for hit in hits[example["doc_id"]]
+    }
+    assert example["matched"].lower().startswith(found["grams"][0]["text"][:20].lower())
+    (line,) = table(pair.first, "contamination")
+    assert (line["benchmark"], line["longest"]) == (found["benchmark"], str(found["longest"]))
+    phrases = table(pair.first, "phrases")
+    assert [json.loads(row["text"]) for row in phrases] == [row["text"] for row in found["grams"]]
+
+
+def test_copies_whose_survivor_is_contaminated_are_counted() -> None:
+    """They are not brought back; the survivor itself and copies of others do not count."""
+    documents = pa.table(
+        {
+            "doc_id": ["a", "b", "c", "d", "e"],
+            "fate": ["decontaminate", "dedup", "dedup", "kept", "dedup"],
+            "duplicate_of": [None, "a", "a", None, "d"],
+        }
+    )
+    assert outcomes.copies_lost(cast("counts.Documents", SimpleNamespace(table=documents))) == 2

@@ -26,6 +26,22 @@ def test_examples(text: str, region: tuple[int, int], margin: int, pieces: list[
     assert cut_away(text, [region], margin) == pieces
 
 
+@pytest.mark.parametrize(
+    ("text", "region", "pieces"),
+    [
+        ("One. Two three four. Five.", (9, 14), ["One.", "Five."]),
+        ("甲。乙丙丁！戊", (3, 4), ["甲。", "戊"]),
+        ("title\nTwo three\nFive", (10, 15), ["title", "Five"]),
+        ("no end here at all", (3, 6), []),
+    ],
+)
+def test_a_cut_may_go_on_to_the_ends_of_sentences(
+    text: str, region: tuple[int, int], pieces: list[str]
+) -> None:
+    """Whole sentences go; a line ends one too."""
+    assert cut_away(text, [region], 0, sentences=True) == pieces
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text("ab 漢\n.", max_size=60), st.data(), st.integers(0, 10))
 def test_what_is_left_is_untouched_text_outside_the_margins(

@@ -2,43 +2,18 @@
 
 import json
 import random
-from collections.abc import Sequence
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from stages.base import StageError
 from stages.decontaminate import Decontaminate
 from tests import harness
-from tests.pile import everywhere, pile, scattered
-
-WORDS = [a + b for a in "bcdfgklmnprst" for b in ("ab", "el", "in", "or", "u", "ax", "eth")]
-QUESTION = "How many copper kettles does the tinker's wife mend on a day when nine were brought in?"
-ANSWER = "She mends nine, since the others can wait until the tinker himself is back from the fair."
-CHINESE = "下列关于铜壶修理的说法中，正确的一项是哪一项？请选择最符合题意的答案。"
-
-
-def prose(seed: int, size: int = 40) -> str:
-    """Random words."""
-    return " ".join(random.Random(seed).choices(WORDS, k=size))
-
-
-def stage(folder: Path, items: Sequence[dict[str, Any]], **given: Any) -> Decontaminate:
-    """A stage with one benchmark, `quiz`, of these items."""
-    path = folder / "quiz.jsonl"
-    path.write_text("".join(json.dumps(item) + "\n" for item in items))
-    spec = {"name": "quiz", "paths": [str(path)], **given.pop("spec", {})}
-    return Decontaminate.model_validate({"benchmarks": [spec], **given})
-
-
-def spans(texts: Sequence[str], own: Decontaminate) -> list[list[tuple[str, str]]]:
-    """For each text its evidence: item and matched text."""
-    found = everywhere(own, pile(texts))
-    return [
-        [(hit["item"], text[hit["start"] : hit["end"]]) for hit in found[n]["contamination"] or []]
-        for n, text in enumerate(texts)
-    ]
+from tests.pile import everywhere, pile, said, scattered
+from tests.stages.quiz import ANSWER, CHINESE, QUESTION, prose, spans, stage
 
 
 def test_an_item_is_found_with_its_exact_span(tmp_path: Path) -> None:
@@ -49,6 +24,22 @@ def test_an_item_is_found_with_its_exact_span(tmp_path: Path) -> None:
         [("0", question)],
         [],
     ]
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "matched"),
+    [
+        (f'{QUESTION}\n    """', f'{QUESTION}  """ x', f'{QUESTION}  """'),
+        (f'( " {QUESTION}', f'(("{QUESTION}', f'("{QUESTION}'),
+        (f"{QUESTION})", f"{QUESTION}", QUESTION.rstrip("?")),
+        (f"¿{QUESTION}", f"{QUESTION}", QUESTION),
+    ],
+)
+def test_punctuation_around_an_item_is_part_of_its_span(
+    tmp_path: Path, question: str, written: str, matched: str
+) -> None:
+    """Whatever white space is in it; where the document has it not, the span ends with the last word."""
+    assert spans([f"x {written}"], stage(tmp_path, [{"question": question}])) == [[("0", matched)]]
 
 
 @pytest.mark.parametrize(
@@ -92,58 +83,6 @@ def test_chinese_items_need_twenty_characters(tmp_path: Path) -> None:
     assert spans(texts, own) == [[("0", CHINESE)], [("0", plain[3:23])], []]
 
 
-def test_short_parts_match_whole_and_shorter_ones_are_counted(tmp_path: Path) -> None:
-    """Eight tokens are one gram, seven cannot be checked."""
-    items = [
-        {"question": "Who first sold the seven blue copper kettles?"},
-        {"question": "Who sold the seven kettles?"},
-    ]
-    own = stage(tmp_path, items)
-    texts = [f"{prose(1)} {items[0]['question']} {prose(2)}", f"{prose(3)} {items[1]['question']} {prose(4)}"]
-    assert spans(texts, own) == [[("0", str(items[0]["question"]))], []]
-    (table,) = json.loads(
-        harness.artifacts(own, scattered(pile(texts), 2, 0), random.Random(0))["contamination.json"]
-    )
-    assert (table["items"], table["not_checkable"], table["items_hit"]) == (2, 1, 1)
-
-
-def test_question_and_answer_are_matched_apart_and_joined(tmp_path: Path) -> None:
-    """The answer alone convicts; both in a row are one region; a short answer counts as a part of the whole."""
-    items = [
-        {"question": QUESTION, "answer": ANSWER},
-        {"question": "Who sold the kettles?", "answer": "A fair tinker did."},
-    ]
-    own = stage(tmp_path, items, spec={"answer": "answer"})
-    texts = [
-        f"{prose(1)} {ANSWER} {prose(2)}",
-        f"{prose(3)} {QUESTION} {ANSWER}",
-        "who sold the kettles? a fair tinker did!",
-        f"{QUESTION} {prose(4)} {ANSWER}",
-    ]
-    assert spans(texts, own) == [
-        [("0", ANSWER)],
-        [("0", f"{QUESTION} {ANSWER}")],
-        [("1", "who sold the kettles? a fair tinker did")],
-        [("0", QUESTION), ("0", ANSWER)],
-    ]
-
-
-def test_fields_may_be_nested_and_lists(tmp_path: Path) -> None:
-    """Dots lead into objects; lists are joined; the id is the item's name."""
-    items = [{"doc": {"q": QUESTION.split()[:9]}, "more": [" ".join(QUESTION.split()[9:])], "name": 17}]
-    own = stage(tmp_path, items, spec={"question": "doc.q", "answer": "more", "id": "name"})
-    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("17", QUESTION)]]
-
-
-@pytest.mark.parametrize("gold", [1, "1", "B"])
-def test_the_right_choice_can_be_the_answer(tmp_path: Path, gold: object) -> None:
-    """By number from 0 or by letter: question and right choice in a row are one region."""
-    items = [{"question": QUESTION, "choices": ["eleven kettles", "nine kettles"], "gold": gold}]
-    own = stage(tmp_path, items, spec={"answer": "choices[gold]"})
-    texts = [f"{prose(1)} {QUESTION} {choice} {prose(2)}" for choice in ("eleven kettles", "nine kettles")]
-    assert spans(texts, own) == [[("0", QUESTION)], [("0", f"{QUESTION} nine kettles")]]
-
-
 def test_a_common_phrase_convicts_nobody(tmp_path: Path) -> None:
     """In eleven documents it is a phrase, in ten it is not; with null there is no limit."""
     for count, limit, convicted in ((11, 10, 0), (10, 10, 10), (11, None, 11)):
@@ -182,12 +121,6 @@ def test_monotonous_grams_and_forms_shared_by_many_items_convict_nobody(tmp_path
     ]
     found = spans(texts, stage(tmp_path, items))
     assert found == [[], [], [("6", f"{preamble} {prose(4)}")], []]
-
-
-def test_a_repeated_item_is_indexed_once(tmp_path: Path) -> None:
-    """Twenty copies of an item are no form, and the first one is named."""
-    own = stage(tmp_path, [{"question": QUESTION}] * 20)
-    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("0", QUESTION)]]
 
 
 def test_the_item_with_most_grams_in_the_region_is_named(tmp_path: Path) -> None:
@@ -232,13 +165,6 @@ def test_tallies_count_items_and_documents_once(tmp_path: Path) -> None:
         assert total == {"quiz.items": 1, "quiz.documents": 2}
 
 
-def test_a_benchmark_without_the_field_is_an_error_that_names_those_there_are(tmp_path: Path) -> None:
-    """A typing error in `question:` must not mean a clean bill of health."""
-    own = stage(tmp_path, [{"query": QUESTION, "gold": 1}])
-    with pytest.raises(StageError, match=r"benchmark quiz: no record has text in question; .* query, gold"):
-        everywhere(own, pile(["x"]))
-
-
 def test_nonsense_is_refused(tmp_path: Path) -> None:
     """Two benchmarks of one name; a floor above the ceiling."""
     own = stage(tmp_path, [{"question": QUESTION}])
@@ -246,6 +172,9 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
         Decontaminate(benchmarks=own.benchmarks * 2)
     with pytest.raises(ValueError, match="short must not exceed n"):
         Decontaminate(benchmarks=own.benchmarks, n=5)
+    for variant in ("gpt4", ["gpt3"]):
+        with pytest.raises(ValueError, match="variant"):
+            Decontaminate.model_validate({"benchmarks": own.benchmarks, "variant": variant})
 
 
 def test_cut_takes_region_and_margin_and_leaves_a_document(tmp_path: Path) -> None:
@@ -317,3 +246,123 @@ def test_coverage_asks_for_a_share_of_the_item_in_one_place(tmp_path: Path) -> N
         0.8: [False, False, True, True],
         1.0: [False, False, False, True],
     }
+
+
+def test_what_several_documents_have_must_stand_in_its_text(tmp_path: Path) -> None:
+    """A phrase of an item in four documents is a phrase; the item whole in four is the item."""
+    question = prose(9, 60)
+    phrase = " ".join(question.split()[20:36])
+    for written, count, keys, convicted in (
+        (phrase, 3, {}, 3),
+        (phrase, 4, {}, 0),
+        (phrase, 4, {"suspect_frequency": None}, 4),
+        (phrase, 4, {"suspect_coverage": 0.2}, 4),
+        (question, 4, {}, 4),
+        (question, 10, {}, 10),
+    ):
+        texts = [f"{prose(n)} {written} {prose(100 + n)}" for n in range(count)]
+        found = spans(texts, stage(tmp_path, [{"question": question}], **keys))
+        assert sum(bool(hits) for hits in found) == convicted
+
+
+def test_occurrences_can_be_limited(tmp_path: Path) -> None:
+    """Places, not documents; those of a copy are not counted."""
+    texts = [f"{prose(n)} {QUESTION} {prose(50 + n)} {QUESTION}" for n in (1, 1, 2)]
+    for limit, convicted in ((3, 0), (4, 3)):
+        own = stage(tmp_path, [{"question": QUESTION}], max_occurrences=limit)
+        assert sum(bool(hits) for hits in spans(texts, own)) == convicted
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("gpt3", {"n": 13, "action": "cut", "max_document_frequency": 10, "suspect_frequency": None}),
+        ("datatrove", {"n": 12, "short": 12, "action": "drop", "max_document_frequency": None, "max_items": None}),
+        ("nemo", {"short": 8, "max_occurrences": 10, "edge": "sentence", "action": "cut"}),
+        ("tulu3", {"n": 8, "coverage": 0.5, "min_distinct_words": 1}),
+        (None, {"n": 13, "suspect_frequency": 3, "coverage": None}),
+    ],
+)  # fmt: skip
+def test_a_published_rule_sets_the_defaults(
+    tmp_path: Path, variant: str | None, expected: dict[str, object]
+) -> None:
+    """What a recipe says itself wins; a stage that was written out says the same again."""
+    own = stage(tmp_path, [{"question": QUESTION}], variant=variant, n_cjk=30)
+    said = own.model_dump()
+    assert {name: said[name] for name in expected} == expected
+    assert said["n_cjk"] == 30
+    assert Decontaminate.model_validate(said) == own
+    twelve = " ".join(QUESTION.split()[:11])  # "tinker's" is one token, and all others too
+    found = spans(
+        [f"{prose(1)} {twelve} {prose(2)}"], stage(tmp_path, [{"question": QUESTION}], variant=variant)
+    )
+    assert bool(found[0]) == (variant == "tulu3")
+
+
+def test_the_tables_say_what_convicts_and_what_is_common(tmp_path: Path) -> None:
+    """Phrases as the benchmark writes them, in how many documents, and whether they are a whole text."""
+    common, long = "Which of these four is the best reply to what the tinker said?", prose(9, 60)
+    phrase = " ".join(long.split()[:15])
+    items = [{"question": QUESTION}, {"question": common}, {"question": long}, {"question": "Why?"}]
+    texts = [
+        f"{prose(1)} {QUESTION.upper()}",
+        *(f"{prose(n)} {common} {prose(100 + n)}" for n in range(10, 21)),
+        *(f"{prose(n)} {phrase} {prose(100 + n)}" for n in range(30, 34)),
+        "nothing",
+    ]
+    own = stage(tmp_path, items)
+    (table,) = json.loads(
+        harness.artifacts(own, scattered(pile(texts), 3, 0), random.Random(0))["contamination.json"]
+    )
+    shown = {kind: [tuple(row.values()) for row in table.pop(kind)] for kind in ("grams", "common_phrases")}
+    assert table == {
+        "benchmark": "quiz", "items": 4, "repeated": 0, "checkable": 3, "not_checkable": 1, "items_hit": 1,
+        "share": 1 / 3, "documents": 1, "regions": 1, "longest": 17, "matched_tokens": 17,
+        "matched_characters": len(QUESTION),
+    }  # fmt: skip
+    assert shown == {
+        "grams": [(QUESTION.rstrip("?"), 1, "0", True)],
+        "common_phrases": [(common.rstrip("?"), 11, "1", True), (phrase, 4, "2", False)],
+    }
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from([QUESTION, QUESTION.upper(), CHINESE, ANSWER, "".join(CHINESE[:12]), "😀漢", "e\u0301te\u0301"]),
+        st.integers(0, 9).map(lambda seed: prose(seed, 12)),
+        st.lists(st.sampled_from(QUESTION.split()), min_size=1, max_size=8).map(" ".join),
+    ),
+    min_size=1,
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PIECES, st.sampled_from([0, 3, 40]), st.sampled_from([1, 30]), st.sampled_from(["word", "sentence"]))
+def test_whatever_was_cut_a_second_scan_finds_nothing(
+    tmp_path: Path, pieces: list[str], window: int, least: int, edge: str
+) -> None:
+    """Whatever the margins; what is left are stretches of the text, in order, none below the floor."""
+    text = " ".join(pieces)
+    given_ = {"window": window, "min_piece": least, "edge": edge, "max_regions": 99, "action": "cut"}
+    items = [{"question": QUESTION, "answer": ANSWER}, {"question": CHINESE}]
+    own = stage(tmp_path, items, spec={"answer": "answer"}, **given_)
+    cut = said(own, scattered(pile([text]), 1, 0))[0]
+    if cut["text"] is None:
+        assert cut["reason"] == "contaminated"
+        return
+    assert said(own, scattered(pile([cut["text"]]), 1, 0))[0]["contamination"] is None
+    if cut["contamination"] is None:
+        assert cut["text"] == text
+        return
+    at = 0
+    for piece in cut["text"].split("\n\n"):
+        assert len(piece) >= least
+        at = text.index(piece, at) + len(piece)
+
+
+def test_planning_needs_no_compiler() -> None:
+    """Numba takes half a second to load; a plan only asks what the stage is."""
+    code = "import sys, stages.decontaminate; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -68,6 +68,7 @@ def test_records_are_read_in_order(tmp_path: Path, name: str, content: bytes) ->
         ("a.csv", b'a,b\n1,"x"y\n', r"a\.csv, behind line 1: "),
         ("a.parquet", b"PAR1", "not a whole parquet file"),
         ("a.bin", b"", r"expected \.jsonl"),
+        ("a.html", b"<html>", r"a\.html: .* items with fields, which \.html files have not"),
     ],
 )
 def test_the_first_broken_record_is_an_error(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -75,6 +76,12 @@ def test_the_first_broken_record_is_an_error(tmp_path: Path, name: str, content:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BenchmarkFileError, match=message):
         list(records(tmp_path / name))
+
+
+def test_of_plain_text_every_line_is_an_item(tmp_path: Path) -> None:
+    """Its field is `text`; empty lines are none."""
+    (tmp_path / "a.txt").write_text("1+1?\n\n中\n", encoding="utf-8")
+    assert list(records(tmp_path / "a.txt")) == [{"text": "1+1?"}, {"text": "中"}]
 
 
 def test_a_format_may_be_named(tmp_path: Path) -> None:
