@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.formats import columnar
 from stages.formats.columnar import ERRORS
@@ -92,6 +93,8 @@ def _parsed(file: BinaryIO, header: bytes, start: int, body: int, size: int) -> 
         unpacked = 0
         for place in range(_int(header, vector, "I")):
             offset, packed = struct.unpack_from("<qq", header, vector + 4 + 16 * place)
+            if not 0 <= offset <= offset + packed <= length:
+                raise IndexError(f"a buffer at {offset} of {length}")
             if packed > 8:
                 file.seek(body + offset)
                 (claimed,) = struct.unpack("<q", file.read(8))
@@ -158,10 +161,40 @@ def _batch(
             return
         options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in chosen])
         batch = pa.ipc.open_stream(_Spliced(file, [*context, message]), options=options).read_next_batch()
+        for column in batch.columns:
+            _check(column)
     except ERRORS as error:
         yield from columnar.lost(first, message.rows, "unreadable", str(error), limit)
         return
     yield from columnar.records(batch, first, job, limit)
+
+
+_RAW: Final = (
+    (pa.types.is_string, pa.binary()),
+    (pa.types.is_large_string, pa.large_binary()),
+    (pa.types.is_string_view, pa.binary_view()),
+)
+
+
+def _check(column: pa.Array) -> None:
+    """Looks at every offset and code before anything follows them; strings may be no UTF-8, row by row.
+
+    Raises:
+        pa.ArrowInvalid, ValueError, KeyError: buffers are too short or point outside of themselves; names are no text.
+    """
+    column.validate()
+    kind = column.type
+    if pa.types.is_struct(kind):
+        for index in range(kind.num_fields):
+            _check(column.field(kind.field(index).name))
+    elif pa.types.is_dictionary(kind):
+        _check(column.dictionary)
+        least, most = pc.min_max(column.indices).values()
+        if least.is_valid and not 0 <= least.as_py() <= most.as_py() < len(column.dictionary):
+            raise pa.ArrowInvalid(f"codes {least} to {most} of a dictionary of {len(column.dictionary)}")
+    else:
+        raw = next((raw for test, raw in _RAW if test(kind)), None)
+        (column.view(raw) if raw else column).validate(full=True)
 
 
 class _Spliced(io.RawIOBase):

@@ -19,7 +19,7 @@ from stages.formats.lines import label, look_up
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.streams import SLACK
 
-ERRORS: Final = (pa.ArrowException, OSError, ValueError, MemoryError)
+ERRORS: Final = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError)
 """What reading a broken file may raise."""
 
 BATCH_BYTES: Final = 4 << 20
@@ -166,6 +166,9 @@ def _column(batch: pa.RecordBatch, path: str) -> pa.Array | None:
 def _one_by_one(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]:
     spec = job.spec
     for number, row in enumerate(_values(batch), first):
+        if row is None:
+            yield failed(number, "bad_encoding")
+            continue
         text = look_up(row, spec.text)
         if isinstance(text, bytes):
             try:
@@ -181,17 +184,36 @@ def _one_by_one(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]
             yield Record(number, text, label(look_up(row, spec.id)), label(look_up(row, spec.url)))
 
 
-def _values(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Rows as dictionaries; where a column of strings is not all UTF-8, its values stay bytes."""
+def _values(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    """Rows as dictionaries; where strings are not all UTF-8 they stay bytes; None where that is not enough."""
     try:
-        rows: list[dict[str, Any]] = batch.to_pylist()
+        rows: list[dict[str, Any] | None] = batch.to_pylist()
     except UnicodeDecodeError:
-        columns = {
-            name: column.cast(pa.large_binary()) if is_string(column.type) else column
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        }
-        rows = pa.RecordBatch.from_pydict(columns).to_pylist()
+        raw = pa.RecordBatch.from_arrays([_bytes(column) for column in batch.columns], batch.schema.names)
+        return [_value(raw, row) for row in range(raw.num_rows)]
     return rows
+
+
+def _value(batch: pa.RecordBatch, row: int) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = batch.slice(row, 1).to_pylist()[0]
+    except UnicodeDecodeError:  # in a list of strings, say
+        return None
+    return value
+
+
+def _bytes(column: pa.Array) -> pa.Array:
+    """A column with strings as bytes, also inside of structs and dictionaries."""
+    kind = column.type
+    if is_string(kind):
+        return column.cast(pa.large_binary())
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(column.indices, _bytes(column.dictionary))
+    if pa.types.is_struct(kind):
+        children = [_bytes(child) for child in column.flatten()]
+        names = [kind.field(index).name for index in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(children, names, mask=column.is_null())
+    return column
 
 
 def is_string(kind: pa.DataType) -> bool:

@@ -95,6 +95,20 @@ def test_strings_that_are_no_utf8_cost_themselves(load_file: LoadFile) -> None:
     assert found.reasons == [None, "bad_encoding", None]
 
 
+def test_nested_strings_that_are_no_utf8_cost_themselves(load_file: LoadFile) -> None:
+    """Text, and what is not text but lies beside it; a broken address is repaired, not fatal."""
+    raw = pa.array([b"good", b"\xff\xfe\xfd", b"too"], pa.binary()).view(pa.string())
+    nested = pa.StructArray.from_arrays([raw, raw], ["text", "url"])
+    found = load_file("a.parquet", parquet(pa.table({"meta": nested})), text="meta.text")
+    assert found.reasons == [None, "bad_encoding", None]
+    beside = pa.table({"text": ["a", "b", "c"], "meta": nested})
+    found = load_file("b.parquet", parquet(beside), url="meta.url")
+    assert [row["url"] for row in found.rows] == ["good", "\ufffd\ufffd\ufffd", "too"]
+    lists = pa.ListArray.from_arrays([0, 1, 2, 3], raw)
+    found = load_file("c.parquet", parquet(pa.table({"text": ["a", "b", "c"], "id": lists})))
+    assert found.reasons == [None, "bad_encoding", None]
+
+
 def test_a_missing_column_quarantines_every_row(load_file: LoadFile) -> None:
     """Rather than reading another one."""
     table = pa.table({"body": ["a", "b"], "id": [1, 2]})
