@@ -156,8 +156,8 @@ def _batch(
     try:
         schema = pa.ipc.open_stream(_Spliced(file, context[:1])).schema
         chosen = columnar.wanted(job, schema.names)
-        if not chosen:
-            yield from columnar.lost(first, message.rows, "no_text", "", limit)
+        if missing := columnar.no_text(job, schema.names):
+            yield from columnar.lost(first, message.rows, "no_text", missing, limit)
             return
         options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in chosen])
         batch = pa.ipc.open_stream(_Spliced(file, [*context, message]), options=options).read_next_batch()

@@ -51,6 +51,14 @@ def wanted(job: Job, names: list[str]) -> list[str]:
     return [name for name in names if name in tops]
 
 
+def no_text(job: Job, names: list[str]) -> str | None:
+    """What to say of a file without the text's column; None if it has it."""
+    path = job.spec.text
+    if path in names or path.partition(".")[0] in names:
+        return None
+    return f"no column {path}, but {', '.join(names)}"
+
+
 def rows_at_once(rows: int, size: int) -> int:
     """Rows of a batch, if `rows` of them take `size` bytes."""
     return min(_BATCH_ROWS, max(1, BATCH_BYTES * rows // max(1, size)))

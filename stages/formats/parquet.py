@@ -5,6 +5,7 @@ Reads only the columns that are asked for, page by page. A row group that cannot
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
@@ -28,33 +29,34 @@ def read_parquet(file: BinaryIO, job: Job, start: int, stop: int, first: int) ->
     try:
         reader = pq.ParquetFile(file, buffer_size=_BUFFER)
         metadata = reader.metadata
-        names = columnar.wanted(job, reader.schema_arrow.names)
+        columns = reader.schema_arrow.names
     except ERRORS as error:
         yield failed(0, "unreadable", str(error))
         return
     number = first
     for group in range(start, reader.num_row_groups if stop < 0 else stop):
         rows = metadata.row_group(group).num_rows
-        yield from _group(file, reader, group, names, number, job)
+        yield from _group(file, reader, group, columns, number, job)
         number += rows
 
 
 def _group(
-    file: BinaryIO, reader: pq.ParquetFile, group: int, names: list[str], first: int, job: Job
+    file: BinaryIO, reader: pq.ParquetFile, group: int, columns: list[str], first: int, job: Job
 ) -> Iterator[Record | Good]:
     """The rows of one row group, as long as they stay within its budget."""
+    names = columnar.wanted(job, columns)
     metadata = reader.metadata.row_group(group)
     rows = metadata.num_rows
     chunks = [metadata.column(index) for index in range(metadata.num_columns)]
     chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in _tops(names)]
-    packed = sum(chunk.total_compressed_size for chunk in chunks)
+    packed = min(sum(chunk.total_compressed_size for chunk in chunks), file.seek(0, io.SEEK_END))
     claimed = sum(chunk.total_uncompressed_size for chunk in chunks)
     limit = columnar.allowed(job, packed, rows, reader.metadata.num_rows)
     if claimed > limit:
         yield failed(first, "bomb", f"row group {group}: {claimed} bytes out of {packed}")
         return
-    if not names:
-        yield from columnar.lost(first, rows, "no_text", "", limit)
+    if missing := columnar.no_text(job, columns):
+        yield from columnar.lost(first, rows, "no_text", missing, limit)
         return
     done = 0
     try:

@@ -110,8 +110,12 @@ def test_nested_strings_that_are_no_utf8_cost_themselves(load_file: LoadFile) ->
 
 
 def test_a_missing_column_quarantines_every_row(load_file: LoadFile) -> None:
-    """Rather than reading another one."""
+    """Rather than reading another one; the excerpt says which columns there are."""
     table = pa.table({"body": ["a", "b"], "id": [1, 2]})
+    for name, content in (("a.parquet", parquet(table)), ("a.arrow", arrow(table, stream=True))):
+        assert [row["excerpt"] for row in load_file(name, content).rows] == [
+            "no column text, but body, id"
+        ] * 2
     assert load_file("a.parquet", parquet(table)).reasons == ["no_text", "no_text"]
     assert load_file("a.parquet", parquet(table.select(["body"]))).reasons == ["no_text", "no_text"]
 
