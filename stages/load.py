@@ -39,6 +39,7 @@ _EXPANSION = 4
 class Load(Source):
     """Reads the sources of a recipe."""
 
+    version: ClassVar[int] = 2
     writes: ClassVar = rows.WRITES
     reasons: ClassVar = rows.REASONS
     libraries: ClassVar = ("pyarrow", "orjson", "resiliparse")

@@ -124,9 +124,9 @@ def _function(name: str) -> Callable[[str], str]:
     main = partial(extract_plain_text, main_content=True, alt_texts=False, comments=False, post_meta=False)
     if name == "resiliparse":
         return partial(main, links=False)
-    from stages.formats.article import article  # noqa: PLC0415 - likewise
+    from stages.formats.article import article, listings_freed  # noqa: PLC0415 - likewise
 
-    return lambda page: article(main(page, links=True, preserve_formatting="minimal_html"))
+    return lambda page: article(main(listings_freed(page), links=True, preserve_formatting="minimal_html"))
 
 
 def main() -> None:

@@ -150,6 +150,18 @@ def test_an_extractor_that_does_not_start_is_no_bad_page(
         child.text("page")
 
 
+def test_a_listing_in_a_figure_is_kept(load_file: Load) -> None:
+    """As Jekyll writes code; a figure with a picture is passed over, and an open one changes nothing."""
+    figure = "<figure class='highlight'><pre><code>mill = 1\n  print(mill)</code></pre></figure>"
+    picture = "<figure><img src='a.png'><figcaption>A picture</figcaption></figure>"
+    for odd in ("", "<figure><pre>never closed"):
+        (text,) = load_file(
+            "a.html", page(f"{PROSE}</p>{figure}{picture}<p>{PROSE}</p>{odd}<p>").encode()
+        ).texts
+        assert "mill = 1\n  print(mill)" in text
+        assert "A picture" not in text
+
+
 def test_all_extractors_read_pages(load_file: Load) -> None:
     """The recipe chooses."""
     for name in ("article", "resiliparse", "trafilatura"):
