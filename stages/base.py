@@ -97,7 +97,7 @@ class Slice:
         name: unique among the slices, stable when other files come or go; parts are named after it.
         source: name of the source.
         files: the files it covers.
-        start: first byte (line formats) or first row group (Parquet, Arrow) of the range.
+        start: first byte (line formats), row group (Parquet) or record batch (Arrow) of the range.
         stop: end of the range, exclusive; -1 means to the end of the file.
         first_record: record number of the first record that begins in the range.
     """

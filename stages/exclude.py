@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
@@ -82,8 +83,13 @@ class Exclude(Global):
 
     def _listed(self) -> pa.Array:
         """Distinct ids of all lists, fixed binary 16."""
-        found = {one for path in self.paths("lists") for one in _ids(path)}
-        return pa.array(sorted(found), DOC_ID)
+        return _union(tuple((path, path.stat().st_mtime_ns) for path in self.paths("lists")))
+
+
+@lru_cache(maxsize=2)
+def _union(lists: tuple[tuple[Path, int], ...]) -> pa.Array:
+    """The ids of some lists, sorted; read once a worker, as long as they stay as they are."""
+    return pa.array(sorted({one for path, _ in lists for one in _ids(path)}), DOC_ID)
 
 
 def _ids(path: Path) -> list[bytes]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field, PositiveInt, model_validator
 
 from stages.base import Found, InputFile, Share, Slice, Source
-from stages.formats import columnar, delimited, discover, html, lines, plain, rows, warc
+from stages.formats import arrow, delimited, discover, html, lines, parquet, plain, rows, warc
 from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
 from stages.formats.rows import Good, Job, Record, failed
@@ -42,6 +42,7 @@ class Load(Source):
     Every record becomes a row, good or with the reason why it could not be read.
     """
 
+    version: ClassVar[int] = 2
     writes: ClassVar = rows.WRITES
     meanings: ClassVar = rows.MEANINGS
     reasons: ClassVar = rows.REASONS
@@ -153,11 +154,13 @@ class Load(Source):
                     for start, feeds in zip(starts, file.lines, strict=True)
                 ]
             if format_ == "parquet":
-                return self._row_groups(file, columnar.group_rows(opened, spec.text))
+                return self._row_groups(file, parquet.group_rows(opened, spec.text))
+            if format_ == "arrow":
+                return self._row_groups(file, arrow.batch_rows(opened))
         return [_slice([file])]
 
     def _row_groups(self, file: InputFile, groups: list[tuple[int, int]]) -> list[Slice]:
-        """Neighbouring row groups together, up to `part_bytes` of text."""
+        """Neighbouring row groups or record batches together, up to `part_bytes` of text."""
         found: list[Slice] = []
         begin = first = held = number = 0
         for index, (count, size) in enumerate(groups):
@@ -225,10 +228,9 @@ def _read(
         return
     if piece.start or piece.stop >= 0:
         first = (piece.start, piece.stop, piece.first_record)
-        if format_of(job.spec, name, head) == "parquet":
-            yield from columnar.read_parquet(opened, job, *first)
-        else:
-            yield from lines.read_range(opened, job, *first)
+        ranges = {"parquet": parquet.read_parquet, "arrow": arrow.read_arrow}
+        read = ranges.get(format_of(job.spec, name, head) or "", lines.read_range)
+        yield from read(opened, job, *first)
         return
     packed = compressed(head)
     stream = blocks(opened, job.max_ratio)
@@ -240,9 +242,9 @@ def _read(
     if format_ in {"parquet", "arrow"} and packed:
         yield failed(0, "unreadable", f"{format_} inside a compressed file: decompress it first")
     elif format_ == "parquet":
-        yield from columnar.read_parquet(opened, job, 0, -1, 0)
+        yield from parquet.read_parquet(opened, job, 0, -1, 0)
     elif format_ == "arrow":
-        yield from columnar.read_arrow(opened, job)
+        yield from arrow.read_arrow(opened, job, 0, -1, 0)
     elif format_ is None:
         yield failed(0, "unknown_format", head, 0)
     elif not packed and kind_of_name(name).compressed and b"\0" in head:

@@ -20,6 +20,10 @@ _LINK: Final = re.compile(r"<a [^>]*>(.*?)</a>", re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]+>")
 _ENDED: Final = re.compile(r"[.!?…。！？:：][\"”’»」』)\]]*$")
 
+_FIGURE: Final = re.compile(
+    r"<figure[^>]{0,300}>(\s{0,99}<pre[\s>](?:(?!</?figure).){0,20000}?</pre>\s{0,99})</figure>", re.DOTALL
+)
+
 _SCRAP: Final = 10
 _LOOSE: Final = 25
 _LONG: Final = 120
@@ -41,6 +45,11 @@ class Block(NamedTuple):
     def ended(self) -> bool:
         """Whether it ends like a sentence."""
         return _ENDED.search(self.text) is not None
+
+
+def listings_freed(page: str) -> str:
+    """The page with listings taken out of their figures: resiliparse passes figures over, with what they hold."""
+    return _FIGURE.sub(r"<div>\1</div>", page) if "<figure" in page else page
 
 
 def article(marked: str) -> str:

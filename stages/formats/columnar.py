@@ -1,96 +1,136 @@
-"""Parquet and Arrow IPC, row group by row group, in small batches.
+"""Batches of columns become records; and how much a columnar file may expand to.
 
-Reads only the columns that are asked for. Batches of good rows stay Arrow; others are looked at row by row.
-A row group that cannot be read costs its own rows.
+`parquet.py` and `arrow.py` read the files. Batches of good rows stay Arrow; others are looked at row by row.
+A dictionary can stand for gigabytes in a few bytes: batches are cut by what their rows hold when written out,
+and a row group (Parquet) or record batch (Arrow) has a budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from collections.abc import Generator, Iterator
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from stages.formats.lines import label, look_up
 from stages.formats.rows import Good, Job, Record, failed
+from stages.formats.streams import SLACK
 
-_BATCH_BYTES: Final = 4 << 20
-_ERRORS: Final = (pa.ArrowException, OSError, ValueError)
+ERRORS: Final = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError)
+"""What reading a broken file may raise."""
 
+BATCH_BYTES: Final = 4 << 20
+"""Bytes of a batch, about."""
 
-def read_parquet(file: BinaryIO, job: Job, start: int, stop: int, first: int) -> Iterator[Record | Good]:
-    """The rows of row groups [start, stop); `first` is the number of the first of them."""
-    try:
-        reader = pq.ParquetFile(file)
-    except _ERRORS as error:
-        yield failed(0, "unreadable", str(error))
-        return
-    names = reader.schema_arrow.names
-    wanted = [name for name in names if name in _tops(job)]
-    number = first
-    for group in range(start, reader.num_row_groups if stop < 0 else stop):
-        rows = reader.metadata.row_group(group).num_rows
-        size = _rows_at_once(rows, reader.metadata.row_group(group).total_byte_size)
-        done = 0
-        try:
-            for batch in reader.iter_batches(size, row_groups=[group], columns=wanted, use_threads=False):
-                yield from _rows(batch, number + done, job)
-                done += batch.num_rows
-        except _ERRORS as error:
-            for lost in range(done, rows):
-                yield failed(number + lost, "unreadable", f"row group {group}: {error}")
-        number += rows
+_BATCH_ROWS: Final = 4096
+_ROW_BYTES: Final = 64
+"""What a row without text counts: about what it takes in the store."""
 
 
-def read_arrow(file: BinaryIO, job: Job) -> Iterator[Record | Good]:
-    """The rows of an Arrow IPC file or stream, record batch by record batch."""
-    number = 0
-    try:
-        for whole in _arrow_batches(file):
-            size = _rows_at_once(whole.num_rows, whole.nbytes)
-            for begin in range(0, whole.num_rows, size):
-                yield from _rows(whole.slice(begin, size), number + begin, job)
-            number += whole.num_rows
-    except _ERRORS as error:
-        yield failed(number, "unreadable", str(error))
+def allowed(job: Job, packed: int, rows: int, of_rows: int) -> int:
+    """What a group of rows may hold, written out: `max_ratio` for each byte it takes in the file, and its share of the slack.
+
+    A function of the group and of the file alone, so that it is the same however the file is cut.
+
+    Args:
+        job: the reader's job.
+        packed: bytes of the group in the file.
+        rows: rows of the group.
+        of_rows: rows of the file.
+    """
+    return job.max_ratio * packed + SLACK * rows // max(1, of_rows)
 
 
-def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
-    head = file.read(6)
-    file.seek(0)
-    if head != b"ARROW1":
-        yield from pa.ipc.open_stream(file)
-        return
-    reader = pa.ipc.open_file(file)
-    for index in range(reader.num_record_batches):
-        yield reader.get_batch(index)
-
-
-def group_rows(file: BinaryIO, job_text: str) -> list[tuple[int, int]]:
-    """Rows and uncompressed bytes of the text column of each Parquet row group; empty if unreadable."""
-    try:
-        metadata = pq.ParquetFile(file).metadata
-    except _ERRORS:
-        return []
-    groups = []
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        columns = [group.column(column) for column in range(group.num_columns)]
-        sizes = [c.total_uncompressed_size for c in columns if c.path_in_schema == job_text]
-        groups.append((group.num_rows, sum(sizes) or group.total_byte_size))
-    return groups
-
-
-def _tops(job: Job) -> set[str]:
-    """Top-level columns that text, id and url may lie in."""
+def wanted(job: Job, names: list[str]) -> list[str]:
+    """The top-level columns that text, id and url may lie in."""
     paths = (job.spec.text, job.spec.id, job.spec.url)
-    return set(paths) | {path.partition(".")[0] for path in paths}
+    tops = set(paths) | {path.partition(".")[0] for path in paths}
+    return [name for name in names if name in tops]
 
 
-def _rows_at_once(rows: int, size: int) -> int:
-    return min(4096, max(1, _BATCH_BYTES * rows // max(1, size)))
+def no_text(job: Job, names: list[str]) -> str | None:
+    """What to say of a file without the text's column; None if it has it."""
+    path = job.spec.text
+    if path in names or path.partition(".")[0] in names:
+        return None
+    return f"no column {path}, but {', '.join(names)}"
+
+
+def rows_at_once(rows: int, size: int) -> int:
+    """Rows of a batch, if `rows` of them take `size` bytes."""
+    return min(_BATCH_ROWS, max(1, BATCH_BYTES * rows // max(1, size)))
+
+
+def lost(first: int, rows: int, reason: str, detail: str, limit: int) -> Iterator[Record]:
+    """A bad record for each row of a stretch that cannot be read; one for all where they are too many to be true."""
+    if rows * _ROW_BYTES > limit:
+        yield failed(first, "bomb", f"{rows} rows; {detail}")
+        return
+    for number in range(first, first + rows):
+        yield failed(number, reason, detail)
+
+
+def records(batch: pa.RecordBatch, first: int, job: Job, limit: int) -> Generator[Record | Good, None, int]:
+    """The rows of a batch in pieces of bounded size.
+
+    Args:
+        batch: columns as `wanted` says.
+        first: number of its first row.
+        job: the reader's job.
+        limit: bytes that they may hold, 64 a row besides the text; what lies beyond is one `bomb`.
+
+    Returns:
+        What is left of the limit; negative if it was not enough.
+    """
+    for begin in range(0, batch.num_rows, _BATCH_ROWS):
+        piece = batch.slice(begin, _BATCH_ROWS)
+        ends = np.cumsum(_sizes(piece))
+        at = 0
+        while at < piece.num_rows:
+            before = int(ends[at - 1]) if at else 0
+            if int(ends[at]) > limit:
+                lost_rows = batch.num_rows - begin - at
+                yield failed(first + begin + at, "bomb", f"{lost_rows} rows, more than max_ratio allows")
+                return -1
+            end = max(at + 1, int(np.searchsorted(ends, min(before + BATCH_BYTES, limit), "right")))
+            yield from _rows(piece.slice(at, end - at), first + begin + at, job)
+            at = end
+        limit -= int(ends[-1])
+    return limit
+
+
+def _sizes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Bytes of each row, written out."""
+    total = np.full(batch.num_rows, _ROW_BYTES, np.int64)
+    for column in batch.columns:
+        total += _widths(column)
+    return total
+
+
+def _widths(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Bytes of each value of a column, dictionaries looked up; a mean where the type is not text."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        total = np.zeros(len(column), np.int64)
+        for child in column.flatten():
+            total += _widths(child)
+        return total
+    if pa.types.is_run_end_encoded(kind):
+        return np.full(len(column), max(_widths(column.values), default=0), np.int64)
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # 16 bytes each, the length in front
+        views = np.frombuffer(column.buffers()[1], np.int32)[::4][column.offset : column.offset + len(column)]
+        return np.maximum(views.astype(np.int64), 0)
+    if pa.types.is_dictionary(kind):
+        found = pa.array(_widths(column.dictionary)).take(column.indices)
+    elif is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        found = pc.binary_length(column)
+    else:
+        return np.full(len(column), column.nbytes // max(1, len(column)), np.int64)
+    lengths: npt.NDArray[np.int64] = pc.fill_null(found, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
 
 
 def _rows(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record | Good]:
@@ -107,9 +147,9 @@ def _good(batch: pa.RecordBatch, first: int, job: Job) -> Good | None:
     orig_ids, urls = _column(batch, job.spec.id), _column(batch, job.spec.url)
     if text is None or text.null_count or not len(text) or orig_ids is None or urls is None:
         return None
-    if not _is_string(text.type):
+    if not is_string(text.type):
         return None
-    if not all(_is_string(one.type) or pa.types.is_integer(one.type) for one in (orig_ids, urls)):
+    if not all(is_string(one.type) or pa.types.is_integer(one.type) for one in (orig_ids, urls)):
         return None
     try:
         for one in (text, orig_ids, urls):
@@ -125,17 +165,18 @@ def _good(batch: pa.RecordBatch, first: int, job: Job) -> Good | None:
 def _column(batch: pa.RecordBatch, path: str) -> pa.Array | None:
     """The column of this name; nulls if there is none; None if it may lie inside another."""
     index = batch.schema.get_field_index(path)
-    if index >= 0:
-        return batch.column(index)
-    return None if "." in path else pa.nulls(batch.num_rows, pa.string())
+    if index < 0:
+        return None if "." in path else pa.nulls(batch.num_rows, pa.string())
+    column = batch.column(index)
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _one_by_one(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]:
     spec = job.spec
-    if batch.num_columns == 0:
-        yield from (failed(first + row, "no_text") for row in range(batch.num_rows))
-        return
     for number, row in enumerate(_values(batch), first):
+        if row is None:
+            yield failed(number, "bad_encoding")
+            continue
         text = look_up(row, spec.text)
         if isinstance(text, bytes):
             try:
@@ -151,18 +192,38 @@ def _one_by_one(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record]
             yield Record(number, text, label(look_up(row, spec.id)), label(look_up(row, spec.url)))
 
 
-def _values(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Rows as dictionaries; where a column of strings is not all UTF-8, its values stay bytes."""
+def _values(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    """Rows as dictionaries; where strings are not all UTF-8 they stay bytes; None where that is not enough."""
     try:
-        rows: list[dict[str, Any]] = batch.to_pylist()
+        rows: list[dict[str, Any] | None] = batch.to_pylist()
     except UnicodeDecodeError:
-        columns = {
-            name: column.cast(pa.large_binary()) if _is_string(column.type) else column
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        }
-        rows = pa.RecordBatch.from_pydict(columns).to_pylist()
+        raw = pa.RecordBatch.from_arrays([_bytes(column) for column in batch.columns], batch.schema.names)
+        return [_value(raw, row) for row in range(raw.num_rows)]
     return rows
 
 
-def _is_string(kind: pa.DataType) -> bool:
+def _value(batch: pa.RecordBatch, row: int) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = batch.slice(row, 1).to_pylist()[0]
+    except UnicodeDecodeError:  # in a list of strings, say
+        return None
+    return value
+
+
+def _bytes(column: pa.Array) -> pa.Array:
+    """A column with strings as bytes, also inside of structs and dictionaries."""
+    kind = column.type
+    if is_string(kind):
+        return column.cast(pa.large_binary())
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(column.indices, _bytes(column.dictionary))
+    if pa.types.is_struct(kind):
+        children = [_bytes(child) for child in column.flatten()]
+        names = [kind.field(index).name for index in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(children, names, mask=column.is_null())
+    return column
+
+
+def is_string(kind: pa.DataType) -> bool:
+    """Whether values of this type are strings."""
     return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))

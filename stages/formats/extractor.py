@@ -4,7 +4,8 @@ Run as a script it reads pages from standard input and writes text to standard o
 `Extractor`, which keeps such a child. A page that makes native code crash, loop or take too much memory ends
 the child, which costs that page: the next page gets a new child. Pages are UTF-8, framed by 8-byte lengths.
 
-Time is the child's own CPU time, so that a busy machine changes no result.
+Time is the child's own CPU time, so that a busy machine changes no result; only a child that sleeps for ever is
+ended by the clock.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from typing import IO, Final, Self
 
 SECONDS: Final = 10
 """CPU seconds that a page may take."""
+
+PATIENCE: Final = 60
+"""Seconds on the clock for each CPU second that a page may take."""
 
 MEMORY: Final = 3 << 30
 """Bytes of address space that the child may take."""
@@ -120,9 +124,9 @@ def _function(name: str) -> Callable[[str], str]:
     main = partial(extract_plain_text, main_content=True, alt_texts=False, comments=False, post_meta=False)
     if name == "resiliparse":
         return partial(main, links=False)
-    from stages.formats.article import article  # noqa: PLC0415 - likewise
+    from stages.formats.article import article, listings_freed  # noqa: PLC0415 - likewise
 
-    return lambda page: article(main(page, links=True, preserve_formatting="minimal_html"))
+    return lambda page: article(main(listings_freed(page), links=True, preserve_formatting="minimal_html"))
 
 
 def main() -> None:
@@ -134,7 +138,8 @@ def main() -> None:
     out.write(_LENGTH.pack(0))  # ready
     out.flush()
     while (frame := _receive(sys.stdin.buffer)) is not None:
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # not caught: SIGPROF ends the process
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # not caught: SIGPROF ends the process, as does SIGALRM
+        signal.setitimer(signal.ITIMER_REAL, seconds * PATIENCE)
         try:
             data = extract(frame[1].decode()).encode("utf-8", "replace")
         except Exception:  # noqa: BLE001 - whatever a page does to the extractor costs this page
@@ -143,6 +148,7 @@ def main() -> None:
             out.write(_LENGTH.pack(len(data)))
             out.write(data)
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         out.flush()
 
 

@@ -27,7 +27,7 @@ BLOCK: Final = 1 << 20
 """Bytes of one block, decompressed."""
 
 _RAW: Final = 1 << 16
-_SLACK: Final = 64 << 20
+SLACK: Final = 64 << 20
 """Bytes that a stream may always deliver before its ratio is looked at."""
 
 
@@ -173,7 +173,7 @@ def _members(file: BinaryIO, codec: _Codec, max_ratio: int) -> Iterator[Block]:
                 if block := decoder.decompress(chunk, BLOCK):
                     delivered += len(block)
                     yield block
-                if delivered > _SLACK + max_ratio * raw.offset:
+                if delivered > SLACK + max_ratio * raw.offset:
                     yield Damage("bomb", f"{delivered} bytes out of {raw.offset}", begin)
                     return
         except _ERRORS as error:

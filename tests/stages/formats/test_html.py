@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from stages.formats import extractor
 from stages.formats.extractor import Extractor
 from stages.formats.html import declared_charsets
+from tests.command import HOME
 
 Load = Callable[..., Any]
 
@@ -25,6 +29,13 @@ def page(body: str, meta: str = "") -> str:
         f"<!doctype html><html><head>{meta}<title>T</title></head><body><nav><a href='/'>Home</a></nav>"
         f"<article><p>{body}</p></article><footer>Imprint</footer></body></html>"
     )
+
+
+def archived(body: str) -> bytes:
+    """A WARC record that holds a page."""
+    message = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body.encode()
+    head = f"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: {len(message)}\r\n\r\n"
+    return head.encode() + message + b"\r\n\r\n"
 
 
 def test_a_page_is_its_main_text(load_file: Load) -> None:
@@ -90,6 +101,44 @@ def test_a_crash_costs_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert child.text("good") == "good"
 
 
+def test_a_killed_child_costs_the_page_in_hand(load_file: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel kills when memory runs out: a real SIGKILL to the real child while it parses.
+
+    The archive's pages before and behind are read, and the page itself is a bad record.
+    """
+    killed: list[int] = []
+
+    class Victim(Extractor):
+        def text(self, page: str | bytes) -> str | None:
+            if b"<div><div><div>" in (page if isinstance(page, bytes) else page.encode()):
+                child = (self._child or self._start()).pid
+                threading.Timer(0.3, lambda: (killed.append(child), os.kill(child, signal.SIGKILL))).start()
+            return super().text(page)
+
+    monkeypatch.setattr("stages.load.Extractor", Victim)
+    bodies = [page(PROSE), "<div>" * 2_000_000 + "deep", page(PROSE)]
+    found = load_file("a.warc", b"".join(map(archived, bodies)))
+    assert found.reasons == [None, "bad_page", None]
+    assert found.texts[0] == found.texts[2] == PROSE.strip()
+    assert len(killed) == 1
+
+
+def test_a_child_that_sleeps_costs_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It uses no CPU time, so the clock ends it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import sys, time\nsys.path.insert(0, {str(HOME)!r})\n"
+        "from stages.formats import extractor\n"
+        "extractor.PATIENCE = 1\n"
+        "extractor._function = lambda name: lambda page: time.sleep(60) if page == 'sleep' else page\n"
+        "extractor.main()\n"
+    )
+    monkeypatch.setattr(extractor, "__file__", str(program))
+    with Extractor("article", seconds=1) as child:
+        assert child.text("sleep") is None
+        assert child.text("good") == "good"
+
+
 def test_an_extractor_that_does_not_start_is_no_bad_page(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -99,6 +148,18 @@ def test_an_extractor_that_does_not_start_is_no_bad_page(
     monkeypatch.setattr(extractor, "__file__", str(program))
     with Extractor("article") as child, pytest.raises(RuntimeError, match="'article' does not start"):
         child.text("page")
+
+
+def test_a_listing_in_a_figure_is_kept(load_file: Load) -> None:
+    """As Jekyll writes code; a figure with a picture is passed over, and an open one changes nothing."""
+    figure = "<figure class='highlight'><pre><code>mill = 1\n  print(mill)</code></pre></figure>"
+    picture = "<figure><img src='a.png'><figcaption>A picture</figcaption></figure>"
+    for odd in ("", "<figure><pre>never closed"):
+        (text,) = load_file(
+            "a.html", page(f"{PROSE}</p>{figure}{picture}<p>{PROSE}</p>{odd}<p>").encode()
+        ).texts
+        assert "mill = 1\n  print(mill)" in text
+        assert "A picture" not in text
 
 
 def test_all_extractors_read_pages(load_file: Load) -> None:
