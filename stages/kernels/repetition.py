@@ -221,7 +221,9 @@ def _segments(
             feeds = word ^ nb.uint64(0x0A0A0A0A0A0A0A0A)
             if (feeds - _ONES) & ~feeds & _HIGHS:
                 break
-            whole += 8 - nb.int64(((((word & ~(word << nb.uint64(1))) & _HIGHS) >> nb.uint64(7)) * _ONES) >> nb.uint64(56))
+            whole += 8 - nb.int64(
+                ((((word & ~(word << nb.uint64(1))) & _HIGHS) >> nb.uint64(7)) * _ONES) >> nb.uint64(56)
+            )
             feed += 8
         while feed < stop and data[feed] != 10:
             whole += (data[feed] & 0xC0) != 0x80

@@ -264,9 +264,9 @@ def words(
                     end = at + 1 + size
                     if size == 0 or end + 1 >= stop:
                         break
-                    if data[end] != 32 and (breaks[data[end]] & CLASS_BITS not in (OTHER, NEWLINE)):
-                        if data[end] not in (44, 46) or data[end + 1] != 32:
-                            break
+                    parts = breaks[data[end]] & CLASS_BITS in (OTHER, NEWLINE)
+                    if not parts and (data[end] not in (44, 46) or data[end + 1] != 32):
+                        break
                     if other == 0:
                         hashes[count] = hash_bytes(data, at + 1, end, nb.uint64(0))
                     else:
