@@ -367,6 +367,8 @@ def stage_names() -> list[str]:
     found = []
     for path in (path for folder in stages.__path__ for path in Path(folder).glob("*.py")):
         heading = rf"^class {path.stem.title().replace('_', '')}\((Source|Local|Global|Shuffle)\):"
-        if path.stem not in _NOT_STAGES and re.search(heading, path.read_text(encoding="utf-8"), re.MULTILINE):
+        if path.stem not in _NOT_STAGES and re.search(
+            heading, path.read_text(encoding="utf-8"), re.MULTILINE
+        ):
             found.append(path.stem)
     return sorted(found)

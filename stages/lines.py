@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.columns import from_utf8, utf8
+from stages.kernels import refinedweb as rw
 from stages.kernels.linestats import line_stats
 from stages.kernels.longlines import count_long_lines
 from stages.profiles import PROFILES, UNSPACED, Bound
@@ -128,25 +129,33 @@ def refined(
     capitals = thresholds.get("rw.uppercase_lines", LINE_RULES["rw.uppercase_lines"])
     fewest = thresholds.get("rw.short_lines", LINE_RULES["rw.short_lines"])
     unspaced = {name for name, profile in PROFILES.items() if profile.script in UNSPACED}
-    rows, pieces, before, after = [], [], [], []
-    for row in range(len(texts)):
+    share = None if capitals is None else capitals.max
+    numeric, counters, phrases = (
+        thresholds.get(f"rw.{name}_lines", Bound()) is not None
+        for name in ("numeric", "counter", "substring")
+    )
+    least = 0 if fewest is None or fewest.min is None else int(fewest.min)
+    needed = np.array([0 if name in unspaced else least for name in names], np.int64)
+    data, bounds, found = rw.refine(
+        data, bounds, capitals=share, numeric=numeric, counters=counters, fewest=needed, phrases=phrases
+    )
+    table = np.zeros((len(texts), len(RULES_OF_LINES)), np.int64)
+    for rule, place in (
+        ("uppercase_lines", rw.UPPERCASE),
+        ("numeric_lines", rw.NUMERIC),
+        ("short_lines", rw.SHORT),
+    ):
+        table[:, RULES_OF_LINES.index(rule)] = found[:, place]
+    before, after = found[:, rw.BEFORE], found[:, rw.AFTER]
+    pieces = []
+    for row in np.flatnonzero(found[:, rw.UNDECIDED]).tolist():
         start, stop = int(bounds[row]), int(bounds[row + 1])
         text = data[start:stop].tobytes().decode()
-        new, counts = edited(
-            text,
-            None if capitals is None else capitals.max,
-            thresholds.get("rw.numeric_lines", Bound()) is not None,
-            thresholds.get("rw.counter_lines", Bound()) is not None,
-            0 if names[row] in unspaced or fewest is None or fewest.min is None else int(fewest.min),
-            thresholds.get("rw.substring_lines", Bound()) is not None,
-        )
-        rows.append(counts)
-        before.append(words_of(text))
-        after.append(before[-1] if new == text else words_of(new))
+        new, table[row] = edited(text, share, numeric, counters, int(needed[row]), phrases)
+        after[row] = before[row] if new == text else words_of(new)
         if new != text:
             pieces.append((row, start, stop, new.encode()))
-    table = np.array(rows, np.int64).reshape(len(rows), len(RULES_OF_LINES))
-    gone, total = np.array(before, np.int64) - np.array(after, np.int64), np.array(before, np.int64)
+    gone, total = before - after, before
     columns = {name: pa.array(table[:, place]) for place, name in enumerate(RULES_OF_LINES)}
     columns["word_removal_ratio"] = pa.array(gone / np.maximum(total, 1), pa.float64(), mask=total == 0)
     return from_utf8(*tidied(replaced((data, bounds), pieces), composed=False)), columns

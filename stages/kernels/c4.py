@@ -55,6 +55,10 @@ _NEEDED: Final = np.frombuffer(b"[citation needed]", np.uint8)
 _NEEDED_TOKENS: Final = (9, 7)  # lengths of the two tokens of [citation needed]
 
 
+# ASCII that neither ends a token nor belongs to what lines are searched for: every phrase holds a K, M or V.
+_QUIET: Final = np.array([33 <= byte < 127 and byte not in b"[{KkMmVv" for byte in range(256)], np.bool_)
+
+
 @cache
 def _phrases() -> tuple[Matcher, npt.NDArray[np.uint8]]:
     """The automaton of the phrases, and the bits of those that end in each state."""
@@ -88,6 +92,116 @@ def _citation(data: npt.NDArray[np.uint8], at: int, stop: int) -> int:
     if _same(data, at, stop, _NEEDED):
         return len(_NEEDED)
     return 0
+
+
+@nb.njit(cache=True, nogil=True)
+def _scan(
+    data: npt.NDArray[np.uint8],
+    at: int,
+    stop: int,
+    table: npt.NDArray[np.uint8],
+    quiet: npt.NDArray[np.bool_],
+) -> tuple[int, int, int, int, int, bool, bool, bool]:
+    """One line: its first byte and its end without outer white space, and where the next one begins.
+
+    Then its tokens, the characters of the longest, and whether it holds "[", "{", and perhaps a phrase.
+    """
+    first = last = -1
+    words = length = longest = 0
+    bracket = brace = phrase = False
+    while at < stop:
+        begin = at
+        while at < stop and quiet[data[at]]:
+            at += 1
+        if at > begin:
+            words += length == 0
+            length += at - begin
+            longest = max(longest, length)
+            if first < 0:
+                first = begin
+            last = at
+            if at == stop:
+                break
+        code, size = decode(data, at)
+        if table[code] & SPACE:
+            at += size
+            length = 0
+            if code in (10, 11, 12, 13, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029):
+                break
+            continue
+        words += length == 0
+        length += 1
+        longest = max(longest, length)
+        if first < 0:
+            first = at
+        elif code in (75, 107):  # of "cookie"
+            phrase = phrase or data[at - 1] | 32 == 111
+        elif code in (77, 109):  # of "lorem", "terms"
+            phrase = phrase or data[at - 1] | 32 in (101, 114)
+        elif code in (86, 118):  # of "javascript", "privacy"
+            phrase = phrase or data[at - 1] | 32 in (97, 105)
+        bracket = bracket or code == 91
+        brace = brace or code == 123
+        at += size
+        last = at
+    return first, last, at, words, longest, bracket, brace, phrase
+
+
+@nb.njit(cache=True, nogil=True)
+def _uncited(
+    data: npt.NDArray[np.uint8],
+    at: int,
+    stop: int,
+    table: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.uint8],
+    head: int,
+) -> tuple[int, int, int]:
+    """Writes a stripped line without its citation marks, and without white space at its new end, to `out`.
+
+    Returns the end of what was written, the marks, and the characters of the longest token before the cut.
+    """
+    tail = last = head
+    length = longest = citations = 0
+    while at < stop:
+        code, size = decode(data, at)
+        mark = _citation(data, at, stop) if code == 91 else 0
+        space = table[code] & SPACE != 0
+        length = 0 if space else length + 1
+        longest = max(longest, length)
+        if mark:
+            citations += 1
+            if mark == len(_NEEDED):
+                longest = max(longest, length - 1 + _NEEDED_TOKENS[0])
+                length = _NEEDED_TOKENS[1]
+            else:
+                length += mark - 1
+            longest = max(longest, length)
+            at += mark
+            last = tail
+            continue
+        for byte in range(size):
+            out[tail + byte] = data[at + byte]
+        tail += size
+        at += size
+        if not space:
+            last = tail
+    return last, citations, longest
+
+
+@nb.njit(cache=True, nogil=True)
+def _phrases_in(
+    text: npt.NDArray[np.uint8],
+    columns: npt.NDArray[np.uint8],
+    moves: npt.NDArray[np.int32],
+    bits: npt.NDArray[np.uint8],
+) -> int:
+    """Bits of the phrases that a line holds."""
+    seen = 0
+    state = 0
+    for byte in text:
+        state = moves[state, columns[byte]]
+        seen |= bits[state]
+    return seen
 
 
 @nb.njit(cache=True, nogil=True)
@@ -133,6 +247,7 @@ def _c4(
     columns: npt.NDArray[np.uint8],
     moves: npt.NDArray[np.int32],
     bits: npt.NDArray[np.uint8],
+    quiet: npt.NDArray[np.bool_],
     styles: npt.NDArray[np.uint8],
     longest_word: int,
     citing: bool,
@@ -150,74 +265,30 @@ def _c4(
         values = found[row]
         begin = end
         while at < stop:
-            # One line, stripped, without citation marks, goes to out[head:tail].
-            head = end + 1 if end > begin else end
-            tail = head
-            last = head
-            words = 0
-            length = 0
-            longest = 0
-            citations = 0
-            closed = False
-            begun = False
-            while at < stop and not closed:
-                code, size = decode(data, at)
-                space = table[code] & SPACE != 0
-                if space:
-                    closed = code in (10, 11, 12, 13, 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029)
-                    length = 0
-                    if closed or not begun:
-                        at += size
-                        continue
-                else:
-                    begun = True
-                    words += length == 0
-                    length += 1
-                    longest = max(longest, length)
-                mark = _citation(data, at, stop) if code == 91 and citing else 0
-                if mark:
-                    citations += 1
-                    if mark == len(_NEEDED):
-                        longest = max(longest, length - 1 + _NEEDED_TOKENS[0])
-                        length = _NEEDED_TOKENS[1]
-                    else:
-                        length += mark - 1
-                    longest = max(longest, length)
-                    at += mark
-                    last = tail
-                    continue
-                if size == 1:
-                    out[tail] = code
-                else:
-                    for byte in range(size):
-                        out[tail + byte] = data[at + byte]
-                tail += size
-                at += size
-                if not space:
-                    last = tail
-            tail = last
-            if tail == head and citations == 0:
+            first, last, at, words, longest, bracket, brace, phrase = _scan(data, at, stop, table, quiet)
+            if first < 0:
                 continue
+            # The line goes to out[head:tail]; it is copied only if it stays, or loses citation marks.
+            head = end + 1 if end > begin else end
+            tail = head + last - first
+            line = data[first:last]
+            citations = 0
+            if bracket and citing:
+                tail, citations, longest = _uncited(data, first, last, table, out, head)
+                line = out[head:tail]
             if longest_word >= 0 and longest > longest_word:
                 values[LONG_WORDS] += 1
                 continue
             values[CITATIONS] += citations
             if citations:
-                words = _tokens(out, head, tail, table)
-            if terminal and not _ends(out, head, tail, table, styles[row] != ENGLISH):
+                words = _tokens(line, 0, len(line), table)
+            if terminal and not _ends(line, 0, len(line), table, styles[row] != ENGLISH):
                 values[UNTERMINATED] += 1
                 continue
             if words < fewest_words and styles[row] != UNSPACED:
                 values[SHORT] += 1
                 continue
-            seen = 0
-            state = 0
-            brace = False
-            for place in range(head, tail):
-                byte = out[place]
-                state = moves[state, columns[byte]]
-                seen |= bits[state]
-                brace = brace or byte == 123
+            seen = _phrases_in(line, columns, moves, bits) if phrase or citations else 0
             if seen & _LOREM_BIT:
                 values[LOREM] += 1
             if javascript and seen & _JAVASCRIPT_BIT:
@@ -228,7 +299,9 @@ def _c4(
             if policy and seen & _POLICY_BIT:
                 values[POLICY] += 1
                 continue
-            values[SENTENCES] += sentences(out, head, tail, table, known)
+            values[SENTENCES] += sentences(line, 0, len(line), table, known)
+            if not citations:
+                out[head:tail] = line
             if head > begin:
                 out[head - 1] = 10
             end = tail
@@ -270,7 +343,7 @@ def c4(
     out = np.empty(len(data) + len(bounds) + 1, np.uint8)
     automaton, bits = _phrases()
     _c4(
-        data, bounds, classes(), abbreviations(), automaton.columns, automaton.moves, bits, styles,
+        data, bounds, classes(), abbreviations(), automaton.columns, automaton.moves, bits, _QUIET, styles,
         longest_word, citing, terminal, fewest_words, javascript, policy, out, places, found,
     )  # fmt: skip
     return out[: places[-1]], places, found

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import DIGIT, LETTER, NUMBER, SPACE, TERMINAL, classes, folds
-from stages.kernels.words import decode, is_ascii_letter
+from stages.kernels.words import bytes_before, decode, eight, first_other, is_ascii_letter
 
 # Columns of the counts.
 CHARS: Final = 0
@@ -40,6 +40,7 @@ SHORT_LINE: Final = 30
 LONGEST_STOP_WORD: Final = 16
 
 _SEED: Final = np.uint64(0x243F6A8885A308D3)
+_SHORT_SEED: Final = np.uint64(0x93A40938222F31D0)  # for words of at most seven ASCII letters, as one number
 _PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -57,12 +58,26 @@ def stop_word_table(lists: Sequence[Sequence[str]]) -> tuple[npt.NDArray[np.uint
             key = int(_SEED)
             for character in word:
                 key = ((key ^ int(fold[ord(character)])) * int(_PRIME)) & 0xFFFFFFFFFFFFFFFF
-            slot = key >> 52
-            while keys[slot] not in (0, key):
-                slot = (slot + 1) % slots
-            keys[slot] = key
-            lists_of[slot] |= np.uint64(1 << place)
+            found = [key]
+            if word.isascii() and word.isalpha() and len(word) < 8:
+                short = int.from_bytes(word.lower().encode(), "little")
+                found.append(((short ^ int(_SHORT_SEED)) * int(_PRIME)) & 0xFFFFFFFFFFFFFFFF)
+            for key in found:
+                slot = key >> 52
+                while keys[slot] not in (0, key):
+                    slot = (slot + 1) % slots
+                keys[slot] = key
+                lists_of[slot] |= np.uint64(1 << place)
     return keys, lists_of
+
+
+@nb.njit(cache=True, nogil=True)
+def _slot(key: np.uint64, keys: npt.NDArray[np.uint64]) -> int:
+    """Where the table holds a key, or would."""
+    slot = nb.int64(key >> nb.uint64(52))
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + 1) & (len(keys) - 1)
+    return slot
 
 
 @nb.njit(cache=True, nogil=True)
@@ -84,10 +99,10 @@ def _measure(
     table: npt.NDArray[np.uint8],
     fold: npt.NDArray[np.uint32],
     keys: npt.NDArray[np.uint64],
-    lists_of: npt.NDArray[np.uint64],
+    times: npt.NDArray[np.int32],
     counts: npt.NDArray[np.int64],
-    stops: npt.NDArray[np.int32],
 ) -> None:
+    """Counts of one text; adds its tokens to `times`, by slot of the table of stop words."""
     chars = alnum = letters = digits = newlines = lines = paragraphs = longest = 0
     tokens = token_chars = letterless = symbols = bullets = ellipses = terminals = shorts = 0
     line_begin = 0  # characters before this line
@@ -104,6 +119,28 @@ def _measure(
     spaced = 0  # characters of ". . ." matched so far
     at = start
     while True:
+        # Most tokens are a few ASCII letters and a space behind them.
+        while token_begin < 0 and at + 9 <= stop:
+            word = eight(data, at)
+            other = first_other(word)
+            run = bytes_before(other)
+            if other == 0 or run == 0 or data[at + run] != 32:
+                break
+            short = (word | nb.uint64(0x2020202020202020)) & ((other >> nb.uint64(7)) - nb.uint64(1))
+            times[_slot((short ^ _SHORT_SEED) * _PRIME, keys)] += 1
+            if first_at < 0:
+                first_at = at
+            tokens += 1
+            token_chars += run
+            letters += run
+            alnum += run
+            chars += run + 1
+            at += run + 1
+            last_end = at - 1
+            last_char = chars - 1
+            last_class = nb.uint8(LETTER)
+            newline_before = False
+            dots = spaced = 0
         if at < stop:
             code, size = decode(data, at)
         else:
@@ -116,18 +153,7 @@ def _measure(
                 if not has_letter:
                     letterless += 1
                 elif chars - token_begin <= LONGEST_STOP_WORD:
-                    slot = nb.int64(key >> nb.uint64(52))
-                    while keys[slot] != 0:
-                        if keys[slot] == key:
-                            bits = lists_of[slot]
-                            place = 0
-                            while bits:
-                                if bits & nb.uint64(1):
-                                    stops[place] += 1
-                                bits >>= nb.uint64(1)
-                                place += 1
-                            break
-                        slot = (slot + 1) & (len(keys) - 1)
+                    times[_slot(key, keys)] += 1
                 token_begin = -1
             if code == 10:
                 if first_at >= 0:
@@ -244,8 +270,20 @@ def _measure_all(
     counts: npt.NDArray[np.int64],
     stops: npt.NDArray[np.int32],
 ) -> None:
+    times = np.zeros(len(keys), np.int32)  # tokens of a text by slot; what free slots count is never read
+    taken = np.flatnonzero(keys)
     for row in range(len(bounds) - 1):
-        _measure(data, bounds[row], bounds[row + 1], table, fold, keys, lists_of, counts[row], stops[row])
+        _measure(data, bounds[row], bounds[row + 1], table, fold, keys, times, counts[row])
+        for slot in taken:
+            if times[slot]:
+                bits = lists_of[slot]
+                place = 0
+                while bits:
+                    if bits & nb.uint64(1):
+                        stops[row, place] += times[slot]
+                    bits >>= nb.uint64(1)
+                    place += 1
+                times[slot] = 0
 
 
 def measure(

@@ -2,7 +2,7 @@
 
 N-grams are counted from short to long. An n-gram occurs twice only if both its (n-1)-grams do, so each
 length looks only at what the one before left over, and compares pairs of numbers: exact, and soon empty.
-Words, lines and paragraphs are compared by 64-bit hashes.
+Words, pairs of words, lines and paragraphs are compared by 64-bit hashes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import SPACE, classes
-from stages.kernels.words import JOINS, decode, hash_bytes, word_breaks, words
+from stages.kernels.words import JOINS, decode, eight, hash_bytes, word_breaks, words
 
 # Columns of the result.
 WORDS: Final = 0
@@ -33,6 +33,8 @@ EXTRA_LINE_CHARS: Final = 19  # characters of the second and later copies of lin
 COLUMNS: Final = 20
 
 _LONGEST: Final = 10
+_ONES: Final = np.uint64(0x0101010101010101)
+_HIGHS: Final = np.uint64(0x8080808080808080)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -54,6 +56,12 @@ def _number(
     keys[slot] = key
     numbers[slot] = stamp << 32 | fresh
     return fresh
+
+
+@nb.njit(cache=True, nogil=True)
+def _pair(first: np.uint64, second: np.uint64) -> np.uint64:
+    """Hash of two neighbouring words."""
+    return (first * nb.uint64(0x9E3779B97F4A7C15) + second) * nb.uint64(0xBF58476D1CE4E5B9)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -112,23 +120,22 @@ def _ngrams(
     counts: npt.NDArray[np.int32],
     places: npt.NDArray[np.int32],
     ends: npt.NDArray[np.int64],
+    marks: npt.NDArray[np.uint8],
     found: npt.NDArray[np.int64],
 ) -> None:
     """TOP_2 to TOP_4 and DUP_5 to DUP_10 of one document's words, into `found`."""
-    mask = _mask(count)
-    distinct = 0
     ends[0] = 0
     for place in range(count):
         ends[place + 1] = ends[place] + lengths[place]
-        number = _number(hashes[place], mask, stamp, keys, numbers, distinct)
-        if number == distinct:
-            counts[number] = 0
-            distinct += 1
-        counts[number] += 1
-        ids[place] = number
-    alive = 0  # places of shorter n-grams that occur more than once, ascending
-    for place in range(count):
-        if counts[ids[place]] > 1:
+    # Pairs whose hash nobody shares are alone: a small table of counts rules most of them out.
+    mask = _mask(2 * count)
+    marks[: mask + 1] = 0
+    for place in range(count - 1):
+        slot = nb.int64(_pair(hashes[place], hashes[place + 1]) >> nb.uint64(32)) & mask
+        marks[slot] = min(marks[slot] + 1, 2)
+    alive = 0  # places of n-grams that may occur more than once, ascending
+    for place in range(count - 1):
+        if marks[nb.int64(_pair(hashes[place], hashes[place + 1]) >> nb.uint64(32)) & mask] > 1:
             places[alive] = place
             alive += 1
     for n in range(2, _LONGEST + 1):
@@ -136,11 +143,14 @@ def _ngrams(
         mask = _mask(alive)
         candidates = 0
         distinct = 0
-        for entry in range(alive - 1):
+        for entry in range(alive):
             place = places[entry]
-            if places[entry + 1] != place + 1:
+            if n == 2:
+                key = _pair(hashes[place], hashes[place + 1])
+            elif entry + 1 < alive and places[entry + 1] == place + 1:
+                key = nb.uint64(ids[place]) << nb.uint64(32) | nb.uint64(ids[place + 1])
+            else:
                 continue
-            key = nb.uint64(ids[place]) << nb.uint64(32) | nb.uint64(ids[place + 1])
             number = _number(key, mask, stamp + n, keys, numbers, distinct)
             ids[place] = number
             places[candidates] = place
@@ -185,27 +195,40 @@ def _segments(
     start: int,
     stop: int,
     table: npt.NDArray[np.uint8],
-    breaks: int,
     hashes: npt.NDArray[np.uint64],
     lengths: npt.NDArray[np.int32],
     raw_hashes: npt.NDArray[np.uint64],
     raw_lengths: npt.NDArray[np.int32],
-) -> int:
-    """Pieces between runs of at least `breaks` line feeds, stripped, and stripped on the right only."""
-    count = 0
+    paragraph_hashes: npt.NDArray[np.uint64],
+    paragraph_lengths: npt.NDArray[np.int32],
+) -> tuple[int, int, bool]:
+    """Lines, stripped and stripped on the right only, and paragraphs, stripped: those that are not blank.
+
+    Paragraphs stand between empty lines. Returns how many lines and paragraphs there are, and whether a line
+    is indented.
+    """
+    count = paragraphs = 0
+    indented = False
+    begin = end = start  # of the paragraph without outer white space
+    inside = 0  # its lines
+    chars = gap = 0  # its characters; those behind its last line that is not blank
     at = start
-    while at < stop:
-        end = at
-        feeds = 0
-        while end < stop and feeds < breaks:
-            if data[end] == 10:
-                feeds += 1
-                end += 1
-            else:
-                feeds = 0
-                while end < stop and data[end] != 10:
-                    end += 1
-        last = end
+    while at <= stop:
+        feed = at
+        whole = 0  # characters of the line
+        while feed + 8 <= stop:
+            word = eight(data, feed)
+            feeds = word ^ nb.uint64(0x0A0A0A0A0A0A0A0A)
+            if (feeds - _ONES) & ~feeds & _HIGHS:
+                break
+            whole += 8 - nb.int64(
+                ((((word & ~(word << nb.uint64(1))) & _HIGHS) >> nb.uint64(7)) * _ONES) >> nb.uint64(56)
+            )
+            feed += 8
+        while feed < stop and data[feed] != 10:
+            whole += (data[feed] & 0xC0) != 0x80
+            feed += 1
+        last, behind = feed, 0
         while last > at:
             before = last - 1
             while 0x80 <= data[before] < 0xC0:
@@ -213,28 +236,40 @@ def _segments(
             if not table[decode(data, before)[0]] & SPACE:
                 break
             last = before
-        first = at
+            behind += 1
+        first, ahead = at, 0
         while first < last:
             code, size = decode(data, first)
             if not table[code] & SPACE:
                 break
             first += size
+            ahead += 1
         if first < last:
+            length = whole - behind - ahead
             value = hash_bytes(data, first, last, nb.uint64(0))
-            length = 0
-            for byte in range(first, last):
-                length += (data[byte] & 0xC0) != 0x80
             hashes[count] = value
             lengths[count] = length
-            if first > at:
-                value = hash_bytes(data, at, first, value)
-                for byte in range(at, first):
-                    length += (data[byte] & 0xC0) != 0x80
-            raw_hashes[count] = value
-            raw_lengths[count] = length
+            raw_hashes[count] = hash_bytes(data, at, first, value) if ahead else value
+            raw_lengths[count] = length + ahead
+            indented = indented or ahead > 0
+            if inside == 0:
+                begin, chars = first, length
+            else:
+                chars += gap + ahead + length
+            inside += 1
+            end, gap = last, behind + 1
             count += 1
-        at = end
-    return count
+        else:
+            gap += whole + 1
+        if inside > 0 and ((feed == at and at > start) or feed >= stop):
+            paragraph_hashes[paragraphs] = (
+                hashes[count - 1] if inside == 1 else hash_bytes(data, begin, end, nb.uint64(0))
+            )
+            paragraph_lengths[paragraphs] = chars
+            paragraphs += 1
+            inside = 0
+        at = feed + 1
+    return count, paragraphs, indented
 
 
 @nb.njit(cache=True, nogil=True)
@@ -250,33 +285,40 @@ def _repetition(
     size = _mask(room) + 1
     keys = np.empty(size, np.uint64)
     numbers = np.zeros(size, np.int64)  # the stamp above, so that the table need not be emptied
-    hashes, raw_hashes = np.empty(room, np.uint64), np.empty(room, np.uint64)
-    lengths, raw_lengths = np.empty(room, np.int32), np.empty(room, np.int32)
+    hashes, raw_hashes, outer_hashes = (
+        np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.uint64)
+    )  # fmt: skip
+    lengths, raw_lengths, outer_lengths = (
+        np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
+    )  # fmt: skip
     ids, counts, places = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
     ends = np.empty(room + 1, np.int64)
+    marks = np.empty(2 * size, np.uint8)
     stamp = 1
     for row in range(len(bounds) - 1):
         start, stop = bounds[row], bounds[row + 1]
         values = found[row]
         count = words(data, start, stop, breaks, joins, hashes, lengths)
         values[WORDS] = count
-        _ngrams(hashes, lengths, count, stamp, keys, numbers, ids, counts, places, ends, values)
+        _ngrams(hashes, lengths, count, stamp, keys, numbers, ids, counts, places, ends, marks, values)
         values[WORD_CHARS] = ends[count]
         stamp += _LONGEST + 1
-        for level in range(2):
-            count = _segments(data, start, stop, table, level + 1, hashes, lengths, raw_hashes, raw_lengths)
-            many, chars, _, total = _repeated(hashes, lengths, count, stamp, keys, numbers, ids, counts)
-            column = PARAGRAPHS if level else LINES
-            values[column] = count
-            values[column + 1] = many
-            values[column + 2] = total
-            values[column + 3] = chars
-            stamp += 1
-            if level == 0:
-                values[EXTRA_LINE_CHARS] = _repeated(
-                    raw_hashes, raw_lengths, count, stamp, keys, numbers, ids, counts
-                )[2]
-                stamp += 1
+        count, paragraphs, indented = _segments(
+            data, start, stop, table, hashes, lengths, raw_hashes, raw_lengths, outer_hashes, outer_lengths
+        )
+        many, chars, extra, total = _repeated(hashes, lengths, count, stamp, keys, numbers, ids, counts)
+        values[LINES], values[DUP_LINES] = count, many
+        values[LINE_CHARS], values[DUP_LINE_CHARS] = total, chars
+        if paragraphs < count:
+            many, chars, _, total = _repeated(
+                outer_hashes, outer_lengths, paragraphs, stamp + 1, keys, numbers, ids, counts
+            )
+        values[PARAGRAPHS], values[DUP_PARAGRAPHS] = paragraphs, many
+        values[PARAGRAPH_CHARS], values[DUP_PARAGRAPH_CHARS] = total, chars
+        if indented:
+            extra = _repeated(raw_hashes, raw_lengths, count, stamp + 2, keys, numbers, ids, counts)[2]
+        values[EXTRA_LINE_CHARS] = extra
+        stamp += 3
 
 
 def repetition(data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
