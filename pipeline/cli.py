@@ -123,9 +123,24 @@ def _most(dropped: dict[str, int]) -> str:
 
 
 @app.command("plan")
-def plan_(recipe: RecipePath, work: Work = None, settings: Settings = None, machine: Json = False) -> None:
-    """What a run would do, stage by stage, and why. Makes nothing."""
+def plan_(
+    recipe: RecipePath,
+    work: Work = None,
+    settings: Settings = None,
+    sampled: Annotated[
+        bool, typer.Option("--estimate", help="Run a sample: time, memory, disk and tokens.")
+    ] = False,
+    machine: Json = False,
+) -> None:
+    """What a run would do, stage by stage, and why; or what it would take. Makes nothing."""
     from pipeline import recipe as recipes  # noqa: PLC0415
+
+    if sampled:
+        from pipeline import estimate  # noqa: PLC0415
+
+        found = estimate.estimate(recipes.read(recipe, settings or (), work))
+        print(json.dumps(found) if machine else estimate.render(found))
+        return
     from pipeline.plan import plan  # noqa: PLC0415
 
     lines = plan(recipes.read(recipe, settings or (), work))
