@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import cli_trainer
+from pipeline import cli_keeping, cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
 from pipeline.options import Json, RecipePath, RunName, Settings, Work
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_trainer.app)
+app.add_typer(cli_keeping.app)
 
 
 def main() -> None:

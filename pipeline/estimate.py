@@ -183,10 +183,12 @@ class _Model:
 
     def _grown(self, word: str, step: str) -> float:
         """Bytes that a process grows by in the step's largest task."""
-        large = max(one.grown for one in self.large.spent[word, step])
+        tasks = self.large.spent[word, step]
+        large = max(one.grown for one in tasks)
         small = max((one.grown for one in self.small.spent.get((word, step), ())), default=0)
         if step.partition(" ")[0] in OVER_PARTS:
-            return large * max(1.0, self.part / self.large.part)
+            later = tasks[1:] or tasks  # what the first one grew by for good is no matter of its size
+            return max(large, *(one.grown * self.part / max(one.size, FEW) for one in later))
         return large * self._excerpts if step == EXCERPTS else self._whole(step, small, large)
 
     @property
