@@ -19,6 +19,7 @@ from pipeline.lease import lease
 from pipeline.store import marker_path, read_marker
 
 ALONE: Final = ("read", "survey", "route")  # steps whose results share a folder with those of other runs
+EARLY: Final = 3600.0  # seconds before its run has a folder that a driver may write notes to tasks
 REMEMBERED: Final = "inputs.json"  # digests of input files: no run names it, every run uses it
 
 
@@ -46,7 +47,7 @@ def unused(work: Path) -> list[Unused]:
         if path.is_dir() or path == store / REMEMBERED or path in needed or folders & {*path.parents}:
             continue
         about = path.lstat()
-        if path.parent == store / "specs" and about.st_mtime >= oldest:
+        if path.parent == store / "specs" and about.st_mtime >= oldest - EARLY:
             continue
         if (
             about.st_ino in inodes

@@ -37,7 +37,7 @@ def test_folders_become_sources_and_fields_are_found(tmp_path: Path) -> None:
     (tmp_path / ".hidden" / "x.jsonl").write_text("{}\n")
     found = sources(init(tmp_path))
     assert found == {
-        "md": (("*.md",), "text", None),
+        "md": (("*.md",), "text", "id"),
         "books": (("books/**/*.parquet",), "raw_content", "doc_id"),
         "web": (("web/**/*.jsonl.gz",), "page.content", "uuid"),
     }
