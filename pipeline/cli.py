@@ -231,6 +231,15 @@ def quarantine(run: RunName = None, work: Work = None, machine: Json = False) ->
     print(f"{len(rows)} quarantined", file=sys.stderr)
 
 
+class _WithoutPandas:
+    """Arrow imports pandas wherever it is installed: half of the time of a verb that makes no use of it."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Says that it is not there."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 @app.command("explain")
 def explain_(
     doc: Annotated[
@@ -241,9 +250,13 @@ def explain_(
     grep: Annotated[
         str | None, typer.Option(metavar="TEXT", help="List the documents that hold a text instead.")
     ] = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A training on its shards; its own if left out.")
+    ] = None,
     machine: Json = False,
 ) -> None:
     """One document's whole route: where it came from, what was measured, why it was kept or dropped."""
+    sys.meta_path.insert(0, _WithoutPandas())
     from pipeline import explain, runs  # noqa: PLC0415
     from pipeline.plain import plain  # noqa: PLC0415
 
@@ -262,7 +275,7 @@ def explain_(
         raise RecipeError(
             ["explain needs a DOC (a doc_id, its beginning, or the id in the data) or --grep TEXT"]
         )
-    found = explain.explain(runs.find(run, work or Path("work")), doc)
+    found = explain.explain(runs.find(run, work or Path("work")), doc, train)
     print(json.dumps(found, ensure_ascii=False) if machine else explain.render(found))
 
 
