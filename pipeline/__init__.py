@@ -22,6 +22,13 @@ What a run left behind is read by
     verify.py     holds a run to its digests, ledgers and texts
     whatif.py     what another threshold would keep
     diff.py       what differs between two runs
+    serve.py      all of that in a browser
+
+Before and after runs
+
+    init.py       a recipe to begin with
+    estimate.py   what a run will take (sampling.py draws documents, trial.py runs and measures them)
+    gc.py         results that no run refers to
 
 What a stage computes is not here (`stages/`), nor how a model learns (`trainer/`, started as a process).
 """

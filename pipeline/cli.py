@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import cli_classifier, cli_trainer
+from pipeline import cli_classifier, cli_keeping, cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
 from pipeline.options import Json, RecipePath, RunName, Settings, Work
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_trainer.app)
 app.add_typer(cli_classifier.app)
+app.add_typer(cli_keeping.app)
 
 
 def main() -> None:
@@ -131,9 +132,24 @@ def _most(dropped: dict[str, int]) -> str:
 
 
 @app.command("plan")
-def plan_(recipe: RecipePath, work: Work = None, settings: Settings = None, machine: Json = False) -> None:
-    """What a run would do, stage by stage, and why. Makes nothing."""
+def plan_(
+    recipe: RecipePath,
+    work: Work = None,
+    settings: Settings = None,
+    sampled: Annotated[
+        bool, typer.Option("--estimate", help="Run a sample: time, memory, disk and tokens.")
+    ] = False,
+    machine: Json = False,
+) -> None:
+    """What a run would do, stage by stage, and why; or what it would take. Makes nothing."""
     from pipeline import recipe as recipes  # noqa: PLC0415
+
+    if sampled:
+        from pipeline import estimate  # noqa: PLC0415
+
+        found = estimate.estimate(recipes.read(recipe, settings or (), work))
+        print(json.dumps(found) if machine else estimate.render(found))
+        return
     from pipeline.plan import plan  # noqa: PLC0415
 
     lines = plan(recipes.read(recipe, settings or (), work))
@@ -223,6 +239,15 @@ def quarantine(run: RunName = None, work: Work = None, machine: Json = False) ->
     print(f"{len(rows)} quarantined", file=sys.stderr)
 
 
+class _WithoutPandas:
+    """Arrow imports pandas wherever it is installed: half of the time of a verb that makes no use of it."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Says that it is not there."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 @app.command("explain")
 def explain_(
     doc: Annotated[
@@ -233,9 +258,13 @@ def explain_(
     grep: Annotated[
         str | None, typer.Option(metavar="TEXT", help="List the documents that hold a text instead.")
     ] = None,
+    train: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A training on its shards; its own if left out.")
+    ] = None,
     machine: Json = False,
 ) -> None:
     """One document's whole route: where it came from, what was measured, why it was kept or dropped."""
+    sys.meta_path.insert(0, _WithoutPandas())
     from pipeline import explain, runs  # noqa: PLC0415
     from pipeline.plain import plain  # noqa: PLC0415
 
@@ -254,7 +283,7 @@ def explain_(
         raise RecipeError(
             ["explain needs a DOC (a doc_id, its beginning, or the id in the data) or --grep TEXT"]
         )
-    found = explain.explain(runs.find(run, work or Path("work")), doc)
+    found = explain.explain(runs.find(run, work or Path("work")), doc, train)
     print(json.dumps(found, ensure_ascii=False) if machine else explain.render(found))
 
 

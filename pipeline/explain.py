@@ -13,6 +13,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -25,10 +26,12 @@ from pipeline.plain import clip
 from pipeline.route import render
 from pipeline.runs import Run
 from pipeline.stored import Stored, read_columns, reason_sentence, rows_of
+from pipeline.training import steps_done, steps_of
 from stages.packed import Packed
 
 __all__ = ["explain", "find", "grep", "render"]
 
+DIGITS: Final = 32  # of a doc_id
 EXCERPT: Final = 600  # characters of a document
 AROUND: Final = 120  # characters on each side of a contaminated span
 COMPARED: Final = 1500  # words of two documents that are compared: the comparison is quadratic at worst
@@ -43,8 +46,10 @@ def find(stored: Stored, doc: str) -> int:
     Raises:
         RecipeError: none or several; the message lists what it could be.
     """
-    table = stored.documents(["doc_id", "orig_id", "source", "file", "record"])
     hexadecimal = doc.lower()
+    if len(hexadecimal) == DIGITS and (known := rows_of(stored.documents(["doc_id"]), [hexadecimal])):
+        return known[hexadecimal]
+    table = stored.documents(["doc_id", "orig_id", "source", "file", "record"])
     for wanted in (
         pc.equal(table.column("doc_id"), hexadecimal),
         pc.equal(table.column("orig_id"), doc),
@@ -71,16 +76,18 @@ def find(stored: Stored, doc: str) -> int:
     raise RecipeError([message])
 
 
-def explain(run: Run, doc: str) -> dict[str, Any]:
+def explain(run: Run, doc: str, train: Path | None = None) -> dict[str, Any]:
     """Everything that a run stored about a document.
 
     Args:
         run: the run.
         doc: a doc_id, a prefix of one, or an orig_id.
+        train: folder of a training on the run's shards; the run's own training if it has one.
 
     Returns:
         The columns of the documents table; `sentence`: what the reason says; `route`: a stage each, with what
-        it measured; `text`: an excerpt; `duplicate`, `evidence`, `packed`: empty where there is nothing.
+        it measured; `text`: an excerpt; `duplicate`, `evidence`, `packed`: empty where there is nothing;
+        `trained`: `folder`, `steps_done`, and `steps`: those that saw a row with the document, from 1.
 
     Raises:
         RecipeError: no such document, or several.
@@ -90,6 +97,7 @@ def explain(run: Run, doc: str) -> dict[str, Any]:
     document = stored.document(row)
     text = stored.texts([row]).get(row, "")
     route = list(_route(stored, row))
+    packed = list(_packed(stored, document["doc_id"]))
     where = "load" if document["fate"] == "quarantined" else document["fate"]
     return {
         **document,
@@ -100,7 +108,8 @@ def explain(run: Run, doc: str) -> dict[str, Any]:
         "text": clip(text, EXCERPT),
         "duplicate": _duplicate(stored, document, text) if document["duplicate_of"] else {},
         "evidence": _evidence(stored, row, document["contamination"] or []),
-        "packed": list(_packed(stored, document["doc_id"])),
+        "packed": packed,
+        "trained": _trained(stored, packed, train),
     }
 
 
@@ -223,6 +232,7 @@ def _packed(stored: Stored, doc: str) -> Iterator[dict[str, Any]]:
         return
     packed, wanted = Packed(folder), pa.scalar(bytes.fromhex(doc), pa.binary(16))
     for name in packed.manifest.splits:
+        before = 0
         for file, shard in packed.split(name).tables():
             first = 0
             for batch in shard.to_batches():
@@ -237,9 +247,22 @@ def _packed(stored: Stored, doc: str) -> Iterator[dict[str, Any]]:
                         "split": name,
                         "shard": file,
                         "row": first + row,
+                        "row_of_split": before + first + row,
                         "segment": place,
                         "offset": sum(lengths[:place]),
                         "start": batch.column("segment_start")[row][place].as_py(),
                         "tokens": lengths[place],
                     }
                 first += batch.num_rows
+            before += first
+
+
+def _trained(stored: Stored, packed: list[dict[str, Any]], train: Path | None) -> dict[str, Any]:
+    """The steps of a training that saw the document; empty without a training or a row to train on."""
+    folder = train or stored.run.path / "train"
+    rows = sorted({place["row_of_split"] for place in packed if place["split"] == "train"})
+    if train is None and not folder.is_dir():
+        return {}
+    done = steps_done(folder)
+    steps = steps_of(stored.run.path / "packed", folder, rows, done) if rows and done else []
+    return {"folder": str(folder), "steps_done": done, "steps": steps}

@@ -28,7 +28,7 @@ def render(found: Mapping[str, Any]) -> str:
         lines += [f"      {wrote}"] if wrote and step["stage"] != "load" else []
         lines += [f"      fails {_limit(limit)}" for limit in step["limits"] if not limit["holds"]]
     lines += [*_render_duplicate(found["duplicate"]), *_render_evidence(found["evidence"])]
-    return "\n".join([*lines, *_render_packed(found)])
+    return "\n".join([*lines, *_render_packed(found), *_render_trained(found.get("trained") or {})])
 
 
 def _fate(found: Mapping[str, Any]) -> str:
@@ -71,6 +71,15 @@ def _render_packed(found: Mapping[str, Any]) -> Iterator[str]:
         )
     if len(rows) > SHOWN:
         yield f"  and {len(rows) - SHOWN} more"
+
+
+def _render_trained(trained: Mapping[str, Any]) -> Iterator[str]:
+    if not trained:
+        return
+    steps = trained["steps"]
+    shown = ", ".join(map(str, steps[: 2 * SHOWN])) + (" ..." if len(steps) > 2 * SHOWN else "")
+    yield ""
+    yield f"trained on in {len(steps)} of {trained['steps_done']} steps" + (f": {shown}" if steps else "")
 
 
 def _limit(limit: Mapping[str, Any]) -> str:

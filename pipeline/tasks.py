@@ -62,7 +62,7 @@ def perform(task: Task) -> dict[str, Any]:
 def _operate(stage: Stage, task: Task, started: float) -> Marker:
     match task["op"], stage:
         case "read", Source():
-            return _read(stage, task, started)
+            return read_slice(stage, task, started)
         case "apply", Local() | Global():
             return _apply(stage, task, started)
         case "survey", Global():
@@ -140,7 +140,7 @@ def _publish_rows(
     return publish(Path(out), table, {**body, "stage": task["stage"]["word"]}, parquet=not tokens)
 
 
-def _read(stage: Source, task: Task, started: float) -> Marker:
+def read_slice(stage: Source, task: Task, started: float) -> Marker:
     """Source: a slice becomes parts, published one after the other; the slice's marker names them."""
     piece = spec(task)
     files = tuple(InputFile(**{**f, "lines": tuple(f["lines"])}) for f in piece["files"])

@@ -6,6 +6,7 @@ orderly way: it saves a checkpoint and ends.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,6 +77,28 @@ def ask(arguments: Sequence[str]) -> None:
     """
     done = subprocess.run([sys.executable, "-m", "trainer", *arguments], env=_environment(), check=False)
     _judge(done.returncode, "see above")
+
+
+def steps_done(out: Path) -> int:
+    """How many steps a training has done, from its metrics.
+
+    Raises:
+        RecipeError: there is no training in that folder.
+    """
+    try:
+        lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
+    except OSError as error:
+        raise RecipeError([f"{out}: no training there (metrics.jsonl: {error.strerror})"]) from error
+    return max((int(json.loads(line)["step"]) for line in lines if line.strip()), default=0)
+
+
+def steps_of(packed: Path, out: Path, rows: Sequence[int], last: int) -> list[int]:
+    """The steps, from 1 to `last`, in which a training saw any of these rows of its train split."""
+    given = ["--packed", str(packed), "--config", str(out / "config.json"), "--step", str(last)]
+    command = [sys.executable, "-m", "trainer", "steps", *given, "--rows", ",".join(map(str, rows))]
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    _judge(done.returncode, done.stderr.strip() or done.stdout.strip())
+    return sorted({step for steps in json.loads(done.stdout).values() for step in steps})
 
 
 def _environment() -> dict[str, str]:

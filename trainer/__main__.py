@@ -7,6 +7,7 @@
     python -m trainer evaluate --packed DIR --out RUN                loss by source of the newest checkpoint
     python -m trainer generate --packed DIR --out RUN --prompt TEXT  text from it
     python -m trainer trace    --packed DIR --out RUN --step N       the documents of a step
+    python -m trainer steps    --packed DIR --rows 3,17 --step N [--config FILE.json]   the steps that see rows
     python -m trainer export   --packed DIR --out RUN --to DIR       a folder for Hugging Face transformers
     python -m trainer compare  --packed A --packed B --out DIR [--config FILE.json] [--seeds 3]
 
@@ -44,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.verb == "check":
         print(json.dumps({"config": options.config.model_dump(mode="json")}))
         return 0
+    if options.verb == "steps":
+        print(json.dumps(_steps(options)))
+        return 0
     return _work(options)
 
 
@@ -67,6 +71,20 @@ def _work(options: argparse.Namespace) -> int:
         print(fault, file=sys.stderr)
         return FAILED
     return 0
+
+
+def _steps(options: argparse.Namespace) -> dict[int, list[int]]:
+    """Row of the train split -> the steps up to `--step` that see it, counted from 1. Needs no torch."""
+    import numpy as np  # noqa: PLC0415 - likewise
+
+    from stages.packed import Packed  # noqa: PLC0415
+    from trainer.order import Order  # noqa: PLC0415
+
+    manifest, config = Packed(options.packed).manifest, options.config
+    rows = max(1, config.batch_tokens // manifest.seq_len)
+    order = Order(manifest.fingerprint, config.seed, manifest.splits["train"].rows, rows, config.batch_ramp)
+    asked = np.array([int(row) for row in options.rows.split(",")])
+    return {row: [step + 1 for step in steps] for row, steps in order.steps(asked, options.step).items()}
 
 
 def _config(path: Path | None) -> Config:
@@ -97,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("plan", "parameters, cost, memory and warnings of a run", "packed", "config")
     verb("evaluate", "loss by source of the newest checkpoint", "packed", "out")
     verb("trace", "the documents of a step and their losses", "packed", "out", "step", "drop")
+    verb("steps", "the steps that see rows of the train split", "packed", "rows", "step", "config")
     verb("export", "write a folder for Hugging Face transformers", "packed", "out", "to")
     verb("generate", "text from the newest checkpoint",
          "packed", "out", "prompt", "tokens", "temperature", "top-k", "seed")  # fmt: skip
@@ -110,6 +129,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "out": {"type": Path, "required": True, "help": "where metrics, checkpoints and summary of the run lie"},
     "config": {"type": Path, "help": "JSON: a recipe's train: mapping; left out: all defaults"},
     "step": {"type": int, "required": True, "help": "counted from 1, as in metrics.jsonl"},
+    "rows": {"required": True, "help": "indices into the train split, counted from 0: 3,17"},
     "drop": {"type": Path, "help": "write the doc_ids that stick out here, one a line"},
     "to": {"type": Path, "required": True, "help": "folder to write"},
     "prompt": {"default": "", "help": "text to go on from"},

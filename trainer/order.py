@@ -70,3 +70,23 @@ class Order:
             here = epochs == epoch
             rows[here] = _permutation(self.fingerprint, self.seed, int(epoch), self.rows)[places[here]]
         return rows, epochs
+
+    def steps(self, rows: NDArray[np.int64], last: int) -> dict[int, list[int]]:
+        """Row -> the steps that see it among the first `last` ones (counted from 0), in order."""
+        drawn = self.position(last)
+        found: dict[int, list[int]] = {int(row): [] for row in rows}
+        for epoch in range(-(-drawn // self.rows)):
+            place = np.empty(self.rows, np.int64)
+            place[_permutation(self.fingerprint, self.seed, epoch, self.rows)] = np.arange(self.rows)
+            for row, steps in found.items():
+                at = epoch * self.rows + int(place[row])
+                if at < drawn:
+                    steps.append(self._step(at))
+        return found
+
+    def _step(self, position: int) -> int:
+        """The step that draws the row at a position of the order."""
+        ramped = int(self._ramped[self.ramp])
+        if position >= ramped:
+            return self.ramp + (position - ramped) // self.batch
+        return int(np.searchsorted(self._ramped, position, side="right")) - 1

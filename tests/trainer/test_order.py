@@ -69,3 +69,14 @@ def test_nothing_to_train_on_is_an_error() -> None:
     """An empty split is told as such."""
     with pytest.raises(ValueError, match="empty"):
         Order("f", 0, 0, 8)
+
+
+@given(rows=SIZES, batch=st.integers(1, 25), ramp=st.integers(0, 9), last=st.integers(0, 30))
+def test_the_steps_of_a_row_are_those_that_draw_it(rows: int, batch: int, ramp: int, last: int) -> None:
+    """Asked the other way round, the order says the same."""
+    order = Order("f", 3, rows, batch, ramp)
+    drawn: dict[int, list[int]] = {row: [] for row in range(rows)}
+    for step in range(last):
+        for row in order.at(step)[0].tolist():
+            drawn[row].append(step)
+    assert order.steps(np.arange(rows), last) == drawn
