@@ -186,7 +186,7 @@ def _apply(stage: Local | Global, task: Task, started: float) -> Marker:
 
 
 def _survey(stage: Global, task: Task, started: float) -> Marker:
-    living = view.read(task["view"], (*stage.reads, *stage.optional))
+    living = view.read(task["view"], (*stage.surveyed(task["turn"]), *stage.optional))
     ruling = None
     if task["ruling"] is not None:
         ruling = exchange.ruling_for(Path(task["ruling"]["path"]), task["ruling"]["slices"], task["part"])
