@@ -274,9 +274,14 @@ class Mix(Global):
         sizes = totals["amount"]
         if unit == "bytes":
             sizes = self._estimated(totals["amount"], totals["ends"], rulings.filter(drawn))
-        return planned(self._plan(sizes), sums, found, sizes, unit)
+        return planned(self.plan(sizes), sums, found, sizes, unit)
 
-    def _plan(self, sizes: Mapping[str, int], *, scale: bool = False) -> dict[str, GroupPlan]:
+    def plan(self, sizes: Mapping[str, int], *, scale: bool = False) -> dict[str, GroupPlan]:
+        """What is wanted of groups of these sizes in tokens.
+
+        Raises:
+            StageError: they cannot give it (with `scale`: less is taken instead).
+        """
         return plan_mixture(
             sizes,
             weights=self._weights,
@@ -295,7 +300,7 @@ class Mix(Global):
         told = given if isinstance(given, dict) else dict.fromkeys(amounts, given) if given else {}
         sizes = {name: int(amount / Fraction(str(told.get(name, PRIOR)))) for name, amount in amounts.items()}
         if self.later is not None and len(sample) and "encoded" not in sample.column_names:
-            shares = {name: group.weight for name, group in self._plan(sizes, scale=True).items()}
+            shares = {name: group.weight for name, group in self.plan(sizes, scale=True).items()}
             given_file = self.paths("file")[0] if self.later.file is not None else None
             content = stand_in(self.later, given_file, sample, shares)
             if content is None:
