@@ -234,7 +234,7 @@ def _route(stage: Shuffle, task: Task, started: float) -> Marker:
 def _write(stage: Shuffle, task: Task, started: float) -> Marker:
     """Shuffle: the buckets of one shard, from all parts, become its file."""
     sent = spec(task)
-    group = pa.concat_tables([exchange.receive(sent, bucket) for bucket in task["buckets"]])
+    group = exchange.receive(sent, *task["buckets"])
     folder, stem = Path(task["folder"]), Path(task["out"])
     path = folder / f"{task['name']}.arrow"
     with writing_named(path) as beside:

@@ -68,6 +68,12 @@ class Pack(Shuffle):
         repeats = np.where(held, np.minimum(repeats, 1), repeats) * (counts > 0)
         documents = np.repeat(np.arange(len(rows)), repeats)
         repeat = np.arange(len(documents)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        keys = self._keys(ids(rows["doc_id"])[documents], repeat)
+        bucket = (keys >> np.uint64(32)) * np.uint64(self.buckets) >> np.uint64(32)
+        bucket += held[documents] * np.uint64(self.buckets)
+        order = np.argsort(bucket, kind="stable")  # as they will lie in the file: tokens are moved once
+        documents, repeat, keys, bucket = documents[order], repeat[order], keys[order], bucket[order]
+        doc_id = ids(rows["doc_id"])[documents]
         lengths = counts[documents] + 1
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         values = np.asarray(lists.values)
@@ -76,10 +82,6 @@ class Pack(Shuffle):
         kind = packed.token_dtype(vocab_size)
         tokens = np.full(offsets[-1], eos, kind)
         packing.place(values.astype(kind), bounds[documents], lengths - 1, offsets[:-1], tokens)
-        doc_id = ids(rows["doc_id"])[documents]
-        keys = self._keys(doc_id, repeat)
-        bucket = (keys >> np.uint64(32)) * np.uint64(self.buckets) >> np.uint64(32)
-        bucket += held[documents] * np.uint64(self.buckets)
         split = {}
         if "split_at" in rows.column_names:  # pieces stay together: one key, one shard
             most = pc.fill_null(whole(rows["split_at"]), np.iinfo(np.int64).max).to_numpy()
