@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +20,10 @@ from rich.table import Table
 from pipeline import cli_classifier, cli_keeping, cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
 from pipeline.options import Json, RecipePath, RunName, Settings, Work
+from pipeline.plain import plain
+
+if TYPE_CHECKING:
+    from pipeline.mixture import Mixture
 
 app = typer.Typer(
     name="gristmill",
@@ -154,14 +159,36 @@ def plan_(
 
     lines = plan(recipes.read(recipe, settings or (), work))
     if machine:
-        print(json.dumps([line.__dict__ for line in lines]))
+        print(json.dumps([asdict(line) for line in lines]))
         return
     table = Table("stage", "state", "why", "what a run does", box=None, pad_edge=False)
     for line in lines:
         table.add_row(line.stage, line.state, line.why or "-", line.action)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 160, markup=False)
+    console.print(table)
+    for mixed in (line.mixture for line in lines if line.mixture is not None):
+        _print_mixture(console, mixed)
     if all(line.state == "fresh" for line in lines):
         print("nothing to do")
+
+
+def _print_mixture(console: Console, mixed: Mixture) -> None:
+    console.print(f"\nmixture: {mixed.note}", highlight=False)
+    if mixed.problem:
+        console.print(mixed.problem, highlight=False)
+    table = Table("group", "share", "target", "documents", "available", "epochs", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for group in mixed.groups:
+        counts = (group.target, group.documents, group.available)
+        table.add_row(
+            plain(group.name),
+            "?" if group.share is None else f"{group.share:.2%}",
+            *("?" if count is None else f"{count:,}" for count in counts),
+            "?" if group.epochs is None else f"{group.epochs:.2f}",
+        )
+    if mixed.groups:
+        console.print(table)
 
 
 @app.command()

@@ -23,7 +23,8 @@ def send(stem: Path, table: pa.Table, body: Mapping[str, Any], *, weighed: bool 
     If they are weighed, they have a column `weight` (int64), and the marker says its sum for each bucket.
     """
     buckets = table.column("bucket").to_numpy()
-    table = table.take(pa.array(np.argsort(buckets, kind="stable")))
+    if (buckets[1:] < buckets[:-1]).any():
+        table = table.take(pa.array(np.argsort(buckets, kind="stable")))
     found, counts = np.unique(buckets, return_counts=True)
     starts = np.cumsum(counts) - counts
     slices = {
@@ -39,34 +40,45 @@ def send(stem: Path, table: pa.Table, body: Mapping[str, Any], *, weighed: bool 
 
 
 def receive(
-    sent: Iterable[Mapping[str, Any]], bucket: int, opened: dict[str, pa.Table] | None = None
+    sent: Iterable[Mapping[str, Any]], *buckets: int, opened: dict[str, pa.Table] | None = None
 ) -> pa.Table:
-    """The rows of one bucket from all parts; `part` (uint32) is added.
+    """The rows of some buckets from all parts; `part` (uint32) is added.
 
     Args:
         sent: for each part `path`, `part` and `slices` (bucket -> [start, rows]).
-        bucket: the bucket asked for; rows come in the order of the parts.
-        opened: files that are mapped already, and where those mapped here are noted. A task that asks for many
-            buckets gives one: each mapping of a file counts its pages anew, a thousand are gigabytes.
+        buckets: the buckets asked for, ascending; rows come in the order of the parts, then of the buckets.
+        opened: files that are mapped already, and where those mapped here are noted. A task that asks for its
+            buckets one by one gives one: each mapping of a file counts its pages anew, a thousand are gigabytes.
     """
     tables: list[pa.Table] = []
     empty: pa.Table | None = None
+    mapped = {} if opened is None else opened
     for entry in sent:
-        start, rows = entry["slices"].get(str(bucket), (0, 0))
-        if rows or empty is None:
-            whole = opened.get(entry["path"]) if opened is not None else None
-            if whole is None:
-                whole = read_table(Path(entry["path"]))
-            if opened is not None:
-                opened[entry["path"]] = whole
-            table = whole.slice(start, rows)
-            table = table.append_column("part", pa.array(np.full(rows, entry["part"], np.uint32)))
-            empty = table.slice(0, 0) if empty is None else empty
-            if rows:
-                tables.append(table)
+        spans = [entry["slices"][str(bucket)] for bucket in buckets if str(bucket) in entry["slices"]]
+        if spans or empty is None:
+            table = mapped.get(entry["path"])
+            if table is None:
+                table = mapped[entry["path"]] = read_table(Path(entry["path"]))
+            empty = _of_part(table.slice(0, 0), entry["part"]) if empty is None else empty
+            tables += [_of_part(table.slice(start, rows), entry["part"]) for start, rows in _joined(spans)]
     if empty is None:
         raise ValueError("findings of no part at all")
     return pa.concat_tables(tables) if tables else empty
+
+
+def _of_part(table: pa.Table, part: int) -> pa.Table:
+    return table.append_column("part", pa.array(np.full(len(table), part, np.uint32)))
+
+
+def _joined(spans: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
+    """Spans (start, rows) of which those that follow one another are one."""
+    joined: list[tuple[int, int]] = []
+    for start, rows in spans:
+        if joined and sum(joined[-1]) == start:
+            joined[-1] = (joined[-1][0], joined[-1][1] + rows)
+        else:
+            joined.append((start, rows))
+    return joined
 
 
 def ranges(loads: Mapping[int, int], limit: int) -> list[tuple[int, ...]]:

@@ -282,7 +282,7 @@ class Flow:
         folder = self.store / stage.word() / short(identity, "survey", turn)
         tasks = []
         for part, loaded in enumerate(self._parts()):
-            view, seen = self._view(stage, part, (*stage.reads, *stage.optional))
+            view, seen = self._view(stage, part, (*stage.surveyed(turn), *stage.optional))
             told, heard = _told(ruling, part)
             out = folder / f"{loaded.path.stem}-{short(seen, heard)}"
             tasks.append(

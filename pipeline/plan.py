@@ -7,14 +7,17 @@ what is known: their parameters against those of the last run. Makes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pipeline import runs
 from pipeline.flow import Flow, Waiting
 from pipeline.keys import library_versions
 from pipeline.recipe import Recipe
 from stages.base import Source, Stage
+
+if TYPE_CHECKING:
+    from pipeline.mixture import Mixture
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Planned:
         state: fresh, missing, partial, stale or corrupt.
         why: what changed, or how much is there.
         action: what a run would do.
+        mixture: of mix: what it would take, as far as that is known.
     """
 
     stage: str
     state: str
     why: str
     action: str
+    mixture: Mixture | None = None
 
 
 def plan(recipe: Recipe) -> list[Planned]:
@@ -72,7 +77,12 @@ def plan(recipe: Recipe) -> list[Planned]:
             else "run what changes"
         )
         lines.append(Planned(word, state, why, some))
-    return lines
+    if not any(line.stage == "mix" for line in lines):
+        return lines
+    from pipeline.mixture import mixture  # noqa: PLC0415 - other recipes need not know what a tokenizer is
+
+    mixed = mixture(recipe, flow.walked)
+    return [replace(line, mixture=mixed) if line.stage == "mix" else line for line in lines]
 
 
 def _step(waiting: Waiting | None) -> str:

@@ -25,7 +25,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from pipeline.complaints import Lines, explain, nearest, place_of
 from pipeline.errors import RecipeError
 from pipeline.keys import canonical
-from stages.base import Source, Stage, stage_class, stage_names
+from stages.base import Global, Source, Stage, stage_class, stage_names
 
 RUN_KEYS: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "name": ((str,), "text"),
@@ -114,6 +114,7 @@ def read(path: Path, settings: Sequence[str] = (), work: Path | None = None) -> 
     complaints += _files(stages, path.parent, lines)
     if complaints:
         raise RecipeError(complaints)
+    stages = [stage.followed_by(stages[at + 1 :]) for at, stage in enumerate(stages)]
     plain = _plain(tree)
     resolved = {"name": name, "seed": plain.get("seed", 0), "work": plain.get("work", "work")}
     resolved |= {stage.word(): stage.model_dump(mode="json") for stage in stages}
@@ -270,7 +271,8 @@ def _order(stages: Sequence[Stage], lines: Lines) -> list[str]:
     made: set[str] = set()
     for stage in stages:
         word = stage.word()
-        for missing in sorted({*stage.reads} - written):
+        needed = stage.needed if isinstance(stage, Global) else ()
+        for missing in sorted({*stage.reads, *needed} - written):
             maker = next((n for n in stage_names() if missing in stage_class(n).writes), None)
             hint = f"; put {maker}: before it" if maker else ""
             complaints.append(

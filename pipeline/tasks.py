@@ -188,7 +188,7 @@ def _apply(stage: Local | Global, task: Task, started: float) -> Marker:
 
 
 def _survey(stage: Global, task: Task, started: float) -> Marker:
-    living = view.read(task["view"], (*stage.reads, *stage.optional))
+    living = view.read(task["view"], (*stage.surveyed(task["turn"]), *stage.optional))
     ruling = None
     if task["ruling"] is not None:
         ruling = exchange.ruling_for(Path(task["ruling"]["path"]), task["ruling"]["slices"], task["part"])
@@ -200,7 +200,7 @@ def _decide(stage: Global, task: Task, started: float) -> Marker:
     sent = spec(task)
     opened: dict[str, pa.Table] = {}
     tables = [
-        stage.decide(exchange.receive(sent, bucket, opened), task["turn"]) for bucket in task["buckets"]
+        stage.decide(exchange.receive(sent, bucket, opened=opened), task["turn"]) for bucket in task["buckets"]
     ]
     rulings = pa.concat_tables(tables)
     return publish(Path(task["out"]), rulings, {"rows": rulings.num_rows, **_cost(started)}, parquet=False)
@@ -253,8 +253,7 @@ def _route(stage: Shuffle, task: Task, started: float) -> Marker:
 def _write(stage: Shuffle, task: Task, started: float) -> Marker:
     """Shuffle: the buckets of one shard, from all parts, become its file."""
     sent = spec(task)
-    opened: dict[str, pa.Table] = {}
-    group = pa.concat_tables([exchange.receive(sent, bucket, opened) for bucket in task["buckets"]])
+    group = exchange.receive(sent, *task["buckets"])
     folder, stem = Path(task["folder"]), Path(task["out"])
     path = folder / f"{task['name']}.arrow"
     with writing_named(path) as beside:

@@ -32,6 +32,7 @@ __all__ = ["verify"]
 ROWS: Final = 2000  # of a split that are compared with the documents; all of them when there are no more
 DECODED: Final = 500  # documents of those rows that are decoded back to text
 SHOWN: Final = 20  # problems of one kind that are listed
+_COMPARED: Final = ("doc", "source", "lengths")
 
 
 def verify(run: Run, *, packed: bool = False) -> list[str]:
@@ -43,28 +44,30 @@ def verify(run: Run, *, packed: bool = False) -> list[str]:
             decoded, with the stored text.
     """
     stored = Stored(run)
-    problems = [*_results(stored)]
-    if problems:
+    found = [*_results(stored)]
+    problems = [problem for _, problem in found]
+    if any(stage != "pack" for stage, _ in found):
         return problems  # what follows reads them
-    problems += [*_conserved(stored), *_documents(stored)]
+    if not problems:
+        problems += [*_conserved(stored), *_documents(stored)]
     if packed:
         problems += list(_shards(stored))
     return problems
 
 
-def _results(stored: Stored) -> Iterator[str]:
-    """Every marker and data file of the run, read and compared with its digest."""
-    stems: dict[str, str] = {}
+def _results(stored: Stored) -> Iterator[tuple[str, str]]:
+    """Every marker and data file of the run, read and compared with its digest: stage and problem."""
+    stems: dict[str, tuple[str, str]] = {}
     for entry in stored.stages:
         for step, found in entry["steps"].items():
-            stems |= dict.fromkeys(found, f"{entry['stage']} ({step})")
+            stems |= dict.fromkeys(found, (entry["stage"], f" ({step})"))
         if "read" not in entry["steps"]:  # markers of slices vouch for the parts cut from them
-            stems |= dict.fromkeys(entry["parts"], entry["stage"])
+            stems |= dict.fromkeys(entry["parts"], (entry["stage"], ""))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         states = pool.map(lambda stem: inspect(Path(stem))[0], stems)
-        for (stem, what), state in zip(stems.items(), states, strict=True):
+        for (stem, (stage, step)), state in zip(stems.items(), states, strict=True):
             if state != "fresh":
-                yield f"{what}: {stem} is {state}; run the recipe again to make it anew"
+                yield stage, f"{stage}{step}: {stem} is {state}; run the recipe again to make it anew"
 
 
 def _conserved(stored: Stored) -> Iterator[str]:
@@ -140,34 +143,61 @@ def _shards(stored: Stored) -> Iterator[str]:
 
 
 def _compared(stored: Stored, packed: Packed) -> Iterator[str]:
-    """Which documents are packed how often; then rows against stored tokens and text."""
-    table = stored.documents(["doc_id", "fate", "tokens", "repeats"])
+    """Which documents are packed how often and under which source; then rows against stored tokens and text."""
+    table = stored.documents(["doc_id", "source", "fate", "tokens", "repeats", "duplicate_of"])
     ids = table.column("doc_id").combine_chunks()
-    tokens = pc.fill_null(table.column("tokens"), 0).to_numpy()
+    names = pa.array(packed.manifest.sources, pa.string())
+    sources = pc.fill_null(pc.index_in(table.column("source"), value_set=names), -1).to_numpy()
     copies = np.where(
         pc.equal(table.column("fate"), "kept").to_numpy(), table.column("repeats").to_numpy(), 0
     )
-    longest = packed.manifest.seq_len if _truncates(stored) else None
-    once = np.minimum(tokens + 1, longest) * (tokens > 0) if longest else (tokens + 1) * (tokens > 0)
+    once = _lengths(stored, packed, table)
     found = np.zeros(len(ids), np.int64)
     wanted = once * copies
+    clusters = {}
     for name in packed.manifest.splits:
+        held: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
         for file, shard in packed.split(name).tables():
-            docs, lengths = (pc.list_flatten(shard.column(f"segment_{what}")) for what in ("doc", "lengths"))
-            sums = pa.table({"doc": docs, "n": lengths}).group_by("doc").aggregate([("n", "sum")])
+            flat = {what: pc.list_flatten(shard.column(f"segment_{what}")) for what in _COMPARED}
+            sums = pa.table(flat).group_by(["doc", "source"]).aggregate([("lengths", "sum")])
             rows = pc.index_in(hexadecimal(sums.column("doc").combine_chunks()), value_set=ids)
             if rows.null_count:
                 yield f"{file}: holds {rows.null_count} documents that the run does not know"
                 return
-            if name == "validation":  # held out once, however often the mixture repeats it
-                wanted[rows.to_numpy()] = once[rows.to_numpy()]
-            np.add.at(found, rows.to_numpy(), sums.column("n_sum").to_numpy().astype(np.int64))
+            at = rows.to_numpy()
+            wrong = np.flatnonzero(sums.column("source").to_numpy() != sources[at])
+            for one in wrong[:SHOWN].tolist():
+                source = table.column("source")[at[one]].as_py()
+                number = sums.column("source")[one].as_py()
+                yield f"{file}: {ids[at[one]]} is of {source}, but a segment of it names source {names[number]}"
+            held.append(at)
+            np.add.at(found, at, sums.column("lengths_sum").to_numpy().astype(np.int64))
+        rows_held = np.unique(np.concatenate(held))
+        clusters[name] = _clusters(table, rows_held)
+        if name == "validation":  # held out once, however often the mixture repeats it
+            wanted[rows_held] = once[rows_held]
+    first, *others = clusters.values()
+    for cluster in sorted(first.intersection(*others))[:SHOWN]:
+        yield f"{cluster}: duplicates of it are in both splits"
     for row in np.flatnonzero(found != wanted)[:SHOWN].tolist():
         yield f"{ids[row]}: {found[row]} tokens in the shards, but its tokens and repeats ask for {wanted[row]}"
     checked: dict[int, npt.NDArray[np.int64]] = {}
     for name in packed.manifest.splits:
         yield from _rows(stored, packed, packed.split(name), name, ids, checked)
     yield from _decoded(stored, packed, checked)
+
+
+def _lengths(stored: Stored, packed: Packed, table: pa.Table) -> npt.NDArray[np.int64]:
+    """Tokens that each document takes in the shards, its end included."""
+    tokens = pc.fill_null(table.column("tokens"), 0).to_numpy()
+    full: npt.NDArray[np.int64] = (tokens + 1) * (tokens > 0)
+    return np.minimum(full, packed.manifest.seq_len) if _truncates(stored) else full
+
+
+def _clusters(table: pa.Table, rows: npt.NDArray[np.int64]) -> set[str]:
+    """The documents that these rows are, or are duplicates of."""
+    taken = table.select(["duplicate_of", "doc_id"]).take(pa.array(rows))
+    return set(pc.coalesce(taken.column("duplicate_of"), taken.column("doc_id")).to_pylist())
 
 
 def _truncates(stored: Stored) -> bool:

@@ -174,6 +174,11 @@ class Stage(BaseModel):
             return self._files[label]
         return tuple(Path(path) for path in self.files().get(label, ()))
 
+    def followed_by(self, stages: Sequence[Stage]) -> Self:
+        """This stage, told which stages come after it in the recipe."""
+        del stages
+        return self
+
     def check(self, sizes: Mapping[str, int]) -> list[tuple[tuple[str | int, ...], str]]:
         """What can be seen to be wrong before anything runs: (key under the stage, message) each.
 
@@ -275,7 +280,7 @@ class Global(Stage):
     """
 
     apply_reads: ClassVar[tuple[str, ...]] = ()
-    """Columns that `apply` needs (surveys get `reads`)."""
+    """Columns that `apply` needs (surveys get `surveyed`)."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -286,6 +291,11 @@ class Global(Stage):
     def rounds(self) -> int:
         """How many rounds of findings; 0 makes the stage local."""
         return 1
+
+    def surveyed(self, turn: int) -> tuple[str, ...]:
+        """The columns that the survey of a round needs: `reads`, unless a stage knows better."""
+        del turn
+        return self.reads
 
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """The parameters that decide the findings of a round (all, unless a stage knows better)."""

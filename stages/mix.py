@@ -1,17 +1,18 @@
 """mix: how often each document is seen, so that the groups of a corpus have the shares that were asked for.
 
-Groups are sources, or the values of any columns. Their sizes are counted over the whole corpus,
+Groups are sources, or the values of any columns, of numbers by range. Their sizes are counted over the whole corpus,
 `apportion.py` says how many tokens of each are wanted, and every document gets `repeats`: the full passes
 over its group, plus one if its hash is below the group's threshold. The threshold is placed so that the
 documents below it fill the group's target up to one document; a smaller target takes a subset of them.
 
-Sizes are tokens (each document's end included, as `pack` adds it) where `tokenize` ran before, else bytes
-divided by `bytes_per_token`. Rules: RULES §13. It neither copies nor reorders documents: `pack` does.
+Sizes are tokens (each document's end included, as `pack` adds it) where `tokenize` ran before. Where it runs
+afterwards they are bytes, and `estimating.py` measures how many bytes a token takes in each group. Rules:
+RULES §13. It neither copies nor reorders documents: `pack` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -21,33 +22,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from stages.apportion import REST, SUM_TOLERANCE, plan_mixture
-from stages.base import Global, Out, Share, StageError
+from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, plan_mixture
+from stages.base import Global, Out, Share, Stage, StageError
 from stages.columns import ids, no_reasons, whole
+from stages.estimating import Later, blocks, stand_in, thresholds, tokens_of
+from stages.groups import copies_of, names_of
 from stages.kernels.hashing import hash64
+from stages.targets import BLOCKS, DRAWN, SIZES, planned, reached, sums_of
 
 BINS: Final = 4096
 """Hashes are counted by their upper 12 bits, so that only 1 document in 4,096 is looked at twice."""
 MAX_GROUPS: Final = 10_000
 
-_PLAN: Final = {
-    "group": pa.string(),
-    "documents": pa.int64(),
-    "size": pa.int64(),
-    "unit": pa.string(),
-    "share": pa.float64(),  # a column `weight` of findings would be summed by the exchange
-    "target": pa.int64(),
-    "epochs": pa.float64(),
-    "whole": pa.int32(),
-    "amount": pa.int64(),
-    "bin": pa.int32(),
-    "below": pa.int64(),
-    "room": pa.int64(),
-}
-"""What is planned for a group: sizes in tokens; in `unit`: its `amount`, what lies `below` the bin of the
-threshold, and the `room` left in that bin."""
-_DRAWN: Final = ("bucket", *_PLAN, "hash")
-_RULING: Final = _PLAN | {"weight": pa.float64(), "threshold": pa.uint64(), "realised": pa.int64()}
+PRIOR: Final = 4.0
+"""Bytes of a token where there is nothing to measure: English with a large vocabulary."""
 
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -56,26 +44,23 @@ Positive = Annotated[float, Field(gt=0)]
 class Mix(Global):
     """How often each document is seen: shares by source or any column, temperature, budget, epochs."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("source", "bytes")
-    apply_reads: ClassVar[tuple[str, ...]] = ("source",)
-    optional: ClassVar[tuple[str, ...]] = (
-        "token_count",
-        "lang",
-        "script",
-        "profile",
-        "file",
-        "cluster_size",
-        "quality",
-    )
-    writes: ClassVar[Mapping[str, pa.DataType]] = {"repeats": pa.int32()}
-    meanings: ClassVar[Mapping[str, str]] = {"repeats": "how often the document is seen; 0 if not at all"}
+    optional: ClassVar[tuple[str, ...]] = ("token_count",)
+    writes: ClassVar[Mapping[str, pa.DataType]] = {"repeats": pa.int32(), "mix_group": pa.string()}
+    meanings: ClassVar[Mapping[str, str]] = {
+        "repeats": "how often the document is seen; 0 if not at all",
+        "mix_group": "the group of the mixture that it belongs to",
+    }
     reasons: ClassVar[Mapping[str, str]] = {"not_sampled": "The mixture did not need this document."}
 
     max_drop: Share | dict[str, Share] = 1.0
     """Largest share of a source that the mixture may leave out; any, by default: weights are meant."""
     by: str | tuple[str, ...] = "source"
     """The column, or columns, whose values are the groups (`web`, or `web/en` for two)."""
+    ranges: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    """Column of numbers in `by` -> where its ranges begin, `{quality: [0.3, 0.7]}`: the groups are then
+    `below 0.3`, `0.3 to 0.7` and `from 0.7`."""
     weights: dict[str, NonNegative] | None = None
     """Share of the tokens by group; they sum to 1. `"*"` stands for all other groups."""
     normalise: bool = False
@@ -88,8 +73,9 @@ class Mix(Global):
     """How often a group may be seen at most; one number or by group (others: once)."""
     on_shortfall: Literal["error", "scale"] = "error"
     """What to do where the budget cannot be met: stop, or take the largest that keeps the shares."""
-    bytes_per_token: Positive | dict[str, Positive] = 4.0
-    """For sizes in tokens where `tokenize` has not run yet; one number or by group (others: 4)."""
+    bytes_per_token: Positive | dict[str, Positive] | None = None
+    """For sizes in tokens where `tokenize` has not run yet; one number or by group. If not set, it is measured on
+    a sample of each group; 4 if the recipe has no `tokenize`."""
     upsample: dict[str, dict[float, Annotated[int, Field(ge=0)]]] | None = None
     """Column -> {value from which on: copies}, `{cluster_size: {2: 2, 10: 3}}`: before all else, a document
     counts as so many. Below the first value, and without a value, as one."""
@@ -97,6 +83,8 @@ class Mix(Global):
     """Decides which documents a fraction of an epoch takes; the recipe's seed if not set."""
     sources: tuple[str, ...] = ()
     """The sources of the recipe; filled in by the pipeline."""
+    later: Later | None = None
+    """What `tokenize` will do after the mixture; filled in by the pipeline."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -104,11 +92,11 @@ class Mix(Global):
         asked += ["tokens by group"] if isinstance(self.tokens, dict) else []
         if len(asked) > 1:
             raise ValueError(f"{' and '.join(asked)} contradict each other; keep one of them")
-        known = {*self.apply_reads, *self.optional}
-        if unknown := {*self._by, *(self.upsample or {})} - known:
-            raise ValueError(
-                f"no column {', '.join(sorted(unknown))} to go by; there are {', '.join(sorted(known))}"
-            )
+        for column, starts in self.ranges.items():
+            if column not in self._by or not starts or list(starts) != sorted(set(starts)):
+                raise ValueError(
+                    f"ranges of {column!r}: expected a column of `by` and ascending numbers, found {list(starts)}"
+                )
         if self.weights is not None and not self.normalise:
             total = sum(self.weights.values())
             if abs(total - 1) > SUM_TOLERANCE:
@@ -160,41 +148,74 @@ class Mix(Global):
     def _by(self) -> tuple[str, ...]:
         return (self.by,) if isinstance(self.by, str) else self.by
 
+    def followed_by(self, stages: Sequence[Stage]) -> Self:
+        """Told how texts will be tokenized, if they are not yet."""
+        for stage in stages:
+            if stage.word() == "tokenize":
+                keys = {key: getattr(stage, key) for key in Later.model_fields}
+                return self.model_copy(update={"later": Later(**keys)})
+        return self
+
+    def files(self) -> Mapping[str, Sequence[str]]:
+        """The tokenizer, if texts will be tokenized with a given one."""
+        return {"file": (self.later.file,)} if self.later is not None and self.later.file is not None else {}
+
+    @property
+    def _measures(self) -> bool:
+        return self.later is not None and not isinstance(self.bytes_per_token, float)
+
     @property
     def rounds(self) -> int:
-        """Two where something is asked for: sizes of the groups, then the documents at each threshold."""
-        return 2 if self.tokens is not None or self.weights or self.temperature is not None else 0
+        """None where nothing is asked for; else sizes of the groups and the documents at each threshold.
+
+        Before these, where tokens are to be measured, the bytes of the groups.
+        """
+        asked = self.tokens is not None or self.weights or self.temperature is not None
+        return (3 if self._measures else 2) if asked else 0
+
+    def _step(self, turn: int) -> int:
+        """0: bytes of the groups, 1: sizes, 2: documents at the thresholds."""
+        return turn if self._measures else turn + 1
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that it goes by."""
+        return tuple(dict.fromkeys(("source", *self._by, *(self.upsample or {}))))
+
+    def surveyed(self, turn: int) -> tuple[str, ...]:
+        """The same and sizes; texts where blocks of them are drawn."""
+        texts = ("text",) if self._measures and self._step(turn) == 1 else ()
+        return (*self.needed, "bytes", *texts)
 
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """Sizes depend on the groups and the seed alone, so that weights are changed at no cost."""
-        if turn:
+        if self._step(turn) == 2:
             return self.identity()
-        return {key: value for key, value in self.identity().items() if key in {"by", "upsample", "seed"}}
+        kept = {"by", "ranges", "upsample", "seed"} | (
+            {"later"} if self._measures and self._step(turn) else set()
+        )
+        return {key: value for key, value in self.identity().items() if key in kept}
 
     def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
-        """Turn 0: sizes by group and bin of the hash. Turn 1: the documents in the bin of the threshold."""
+        """Sizes by group and bin of the hash, and blocks of text; last, the documents in the bin of the threshold."""
         groups, hashes = self._groups(rows), self._hashes(rows)
         amount, unit = self._amounts(rows)
-        if turn == 0 or ruling is None:
-            table = pa.table(
-                {"group": groups, "bin": (hashes >> np.uint64(52)).astype(np.int32), "amount": amount}
-            )
+        bins = (hashes >> np.uint64(52)).astype(np.int32)
+        if self._step(turn) < 2 or ruling is None:
+            copies = self._copies(rows)
+            by = {"group": groups, "bin": bins if self._step(turn) else np.zeros_like(bins)}
+            table = pa.table({**by, "amount": amount, "ends": copies * (amount > 0)})
             sums = table.group_by(["group", "bin"], use_threads=False).aggregate(
-                [("amount", "sum"), ("amount", "count")]
+                [("amount", "sum"), ("amount", "count"), ("ends", "sum")]
             )
-            return pa.table(
-                {
-                    "bucket": pa.array(np.zeros(len(sums), np.uint16)),
-                    "group": sums["group"],
-                    "bin": sums["bin"],
-                    "amount": sums["amount_sum"],
-                    "documents": sums["amount_count"],
-                    "unit": pa.repeat(unit, len(sums)),
-                }
-            )
+            sums = sums.rename_columns(["group", "bin", "amount", "documents", "ends"])
+            sums = sums.append_column("unit", pa.repeat(unit, len(sums)))
+            if self._measures and self._step(turn) == 1 and ruling is not None:
+                drawn = self._blocks(rows, groups, copies, ruling)
+                sums = pa.concat_tables([sums, drawn], promote_options="default")
+            return sums.append_column("bucket", pa.array(np.zeros(len(sums), np.uint16)))
         at = _position(groups, ruling)
-        bins = ruling["bin"].to_numpy()
-        drawn = np.flatnonzero((hashes >> np.uint64(52)).astype(np.int32) == bins[at])
+        drawn = np.flatnonzero(bins == ruling["bin"].to_numpy()[at])
         found = pa.table(
             {
                 "bucket": pa.array(at[drawn].astype(np.uint16)),
@@ -204,92 +225,113 @@ class Mix(Global):
             }
         )
         plan = ruling.append_column("bucket", pa.array(np.arange(len(ruling)), pa.uint16()))
-        return pa.concat_tables([plan, found], promote_options="default").select(_DRAWN)
+        return pa.concat_tables([plan, found], promote_options="default").select(DRAWN)
+
+    def _blocks(
+        self, rows: pa.Table, groups: pa.Array, copies: npt.NDArray[np.int64], ruling: pa.Table
+    ) -> pa.Table:
+        """Blocks of text; where the tokenizer is known, the tokens they take instead of what they say."""
+        threshold = ruling["threshold"].to_numpy()[_position(groups, ruling)]
+        drawn = blocks(rows, threshold, self.seed or 0, "mix sample")
+        at, text = drawn["at"].to_numpy(), whole(drawn["text"])
+        found = {"group": groups.take(whole(drawn["at"])), "copies": copies[at], "hash": drawn["hash"]}
+        found["amount"] = pc.binary_length(text)
+        if self.later is not None and self.later.known:
+            found["encoded"] = tokens_of(self.paths("file")[0].read_bytes(), text)
+        else:
+            found["text"] = text
+        return pa.table(found)
 
     def decide(self, findings: pa.Table, turn: int) -> pa.Table:
-        """Turn 0: sums over the parts. Turn 1: how far into its documents each group's target reaches."""
-        if turn == 0:
-            return _sums(findings)
-        plans = findings.filter(pc.is_null(findings["hash"])).select(list(_PLAN)).to_pylist()
-        drawn = findings.filter(pc.is_valid(findings["hash"]))
-        decided = []
-        for name, plan in {plan["group"]: plan for plan in plans}.items():
-            mine = drawn.filter(pc.equal(drawn["group"], name)).sort_by("hash")
-            hashes, amounts = mine["hash"].to_numpy(), mine["amount"].to_numpy()
-            beyond = np.flatnonzero(np.cumsum(amounts) > plan["room"])
-            threshold = int(hashes[beyond[0]]) if len(beyond) else plan["bin"] << 52
-            threshold = threshold if plan["below"] + plan["room"] else 0
-            taken = plan["below"] + int(amounts[hashes < threshold].sum())
-            realised = Fraction(plan["whole"] * plan["amount"] + taken, plan["amount"] or 1) * plan["size"]
-            found = {"weight": plan["share"], "threshold": threshold, "realised": round(realised)}
-            decided.append(plan | found)
-        return pa.Table.from_pylist(decided, pa.schema(_RULING))
+        """Sums over the parts; last, how far into its documents each group's target reaches."""
+        if self._step(turn) < 2:
+            drawn = pc.is_null(findings["bin"])
+            sums = sums_of(findings.filter(pc.invert(drawn)))
+            kept = [name for name in (*SIZES, *BLOCKS) if name in findings.column_names]
+            both = [sums, findings.select(kept).filter(drawn)]
+            return pa.concat_tables(both, promote_options="default")
+        return reached(findings)
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
-        """Turn 0: the plan of the mixture. Turn 1: the same, with thresholds and what they realise."""
-        if turn:
+        """Which blocks to draw; the plan of the mixture; the same, with thresholds and what they realise."""
+        if self._step(turn) == 2:
             return rulings.sort_by("group")
-        sums = _sums(rulings).sort_by([("group", "ascending"), ("bin", "ascending")])
+        drawn = pc.is_null(rulings["bin"])
+        sums = sums_of(rulings.filter(pc.invert(drawn)))
         groups = sums["group"].to_numpy(zero_copy_only=False)
         found = {name: np.flatnonzero(groups == name) for name in sorted(set(groups))}
         if len(found) > MAX_GROUPS:
             raise StageError(
                 f"mix.by: {'/'.join(self._by)} has {len(found):,} values, at most {MAX_GROUPS:,} can be "
-                "mixed; group by a column with fewer"
+                "mixed; group by a column with fewer, or by `ranges` of it"
             )
         empty = dict.fromkeys(self.sources if self._by == ("source",) else (), 0)
-        amount = {name: int(sums["amount"].take(pa.array(at)).to_numpy().sum()) for name, at in found.items()}
-        unit = sums["unit"][0].as_py() if len(sums) else "tokens"
-        sizes = {
-            name: total if unit == "tokens" else int(total / self._bytes_per_token(name))
-            for name, total in (empty | amount).items()
+        totals = {
+            key: empty | {name: int(sums[key].to_numpy()[at].sum()) for name, at in found.items()}
+            for key in ("amount", "ends")
         }
-        plan = plan_mixture(
+        if self._step(turn) == 0:
+            limits = thresholds(totals["amount"])
+            columns = {"group": list(limits), "threshold": pa.array(limits.values(), pa.uint64())}
+            return pa.table(columns, pa.schema({"group": pa.string(), "threshold": pa.uint64()}))
+        unit = sums["unit"][0].as_py() if len(sums) else "tokens"
+        sizes = totals["amount"]
+        if unit == "bytes":
+            sizes = self._estimated(totals["amount"], totals["ends"], rulings.filter(drawn))
+        return planned(self.plan(sizes), sums, found, sizes, unit)
+
+    def plan(self, sizes: Mapping[str, int], *, scale: bool = False) -> dict[str, GroupPlan]:
+        """What is wanted of groups of these sizes in tokens.
+
+        Raises:
+            StageError: they cannot give it (with `scale`: less is taken instead).
+        """
+        return plan_mixture(
             sizes,
             weights=self._weights,
             temperature=self.temperature,
             total=self.tokens if isinstance(self.tokens, int) else None,
             budgets=self.tokens if isinstance(self.tokens, dict) else None,
             max_epochs=self.max_epochs,
-            on_shortfall=self.on_shortfall,
+            on_shortfall="scale" if scale else self.on_shortfall,
         )
-        rows = []
-        for name, group in plan.items():
-            at = pa.array(found.get(name, np.zeros(0, np.int64)))
-            mine = sums.take(at)
-            ends = np.cumsum(mine["amount"].to_numpy())
-            room = group.remainder * amount.get(name, 0) // (sizes[name] or 1)
-            edge = int(np.searchsorted(ends, room, side="right"))  # the first bin that does not fit whole
-            below = int(ends[edge - 1]) if edge else 0
-            rows.append(
-                {
-                    "group": name,
-                    "documents": int(mine["documents"].to_numpy().sum()),
-                    "size": sizes[name],
-                    "unit": unit,
-                    "amount": amount.get(name, 0),
-                    "share": float(group.weight),
-                    "target": group.target,
-                    "epochs": group.epochs,
-                    "whole": group.whole_epochs,
-                    "bin": mine["bin"][edge].as_py() if edge < len(mine) and room else 0,
-                    "below": below,
-                    "room": room - below,
-                }
-            )
-        return pa.Table.from_pylist(rows, pa.schema(_PLAN))
+
+    def _estimated(
+        self, amounts: Mapping[str, int], ends: Mapping[str, int], sample: pa.Table
+    ) -> dict[str, int]:
+        """Tokens of each group, from its bytes: as the recipe says, as measured, or as English has it."""
+        given = self.bytes_per_token
+        told = given if isinstance(given, dict) else dict.fromkeys(amounts, given) if given else {}
+        sizes = {name: int(amount / Fraction(str(told.get(name, PRIOR)))) for name, amount in amounts.items()}
+        if self.later is not None and len(sample) and "encoded" not in sample.column_names:
+            shares = {name: group.weight for name, group in self.plan(sizes, scale=True).items()}
+            given_file = self.paths("file")[0] if self.later.file is not None else None
+            content = stand_in(self.later, given_file, sample, shares)
+            if content is None:
+                return sizes
+            sample = sample.append_column("encoded", pa.array(tokens_of(content, whole(sample["text"]))))
+        for name in amounts:
+            mine = sample.filter(pc.equal(sample["group"], name))
+            if name in told or not len(mine):
+                continue
+            copies = mine["copies"].to_numpy()
+            seen = int((mine["amount"].to_numpy() * copies).sum())
+            encoded = int((mine["encoded"].to_numpy() * copies).sum())
+            sizes[name] = amounts[name] * encoded // seen + ends[name] if seen else ends[name]
+        return sizes
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """How often each document is seen; those seen never are dropped."""
-        repeats = self._copies(rows)
+        groups, repeats = self._groups(rows), self._copies(rows)
         if ruling is not None:
-            at = _position(self._groups(rows), ruling)
+            at = _position(groups, ruling)
             once_more = self._hashes(rows) < ruling["threshold"].to_numpy()[at]
             repeats = repeats * (ruling["whole"].to_numpy()[at] + once_more)
         left = pa.array(repeats == 0)
         reasons = pc.if_else(left, pa.scalar("not_sampled"), no_reasons(len(rows)))
         tallies = {"repeats": int(repeats.sum()), "repeated_documents": int((repeats > 1).sum())}
-        return Out({"repeats": pa.array(repeats.astype(np.int32))}, reasons, tallies)
+        columns = {"repeats": pa.array(repeats.astype(np.int32)), "mix_group": groups}
+        return Out(columns, reasons, tallies)
 
     @property
     def _weights(self) -> dict[str, float] | None:
@@ -302,40 +344,15 @@ class Mix(Global):
         given = self.max_epochs
         return given.get(group, 1.0) if isinstance(given, dict) else given
 
-    def _bytes_per_token(self, group: str) -> Fraction:
-        given = self.bytes_per_token
-        return Fraction(str(given.get(group, 4.0) if isinstance(given, dict) else given))
-
     def _hashes(self, rows: pa.Table) -> npt.NDArray[np.uint64]:
         return hash64(ids(rows["doc_id"]), self.seed or 0, "mix")
 
     def _groups(self, rows: pa.Table) -> pa.Array:
-        """The group of each row; values of several columns are joined by a slash, null is `null`."""
-        parts = [
-            pc.fill_null(whole(rows[self._column(rows, name)]).cast(pa.string()), "null") for name in self._by
-        ]
-        return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
-
-    @staticmethod
-    def _column(rows: pa.Table, name: str) -> str:
-        if name not in rows.column_names:
-            raise StageError(
-                f"mix goes by the column {name!r}, which no earlier stage has written; put the stage that "
-                "writes it before mix (langid writes lang, dedup cluster_size)"
-            )
-        return name
+        return names_of(rows, self._by, self.ranges)
 
     def _copies(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         """As how many documents each row counts."""
-        copies = np.ones(len(rows), np.int64)
-        for name, steps in (self.upsample or {}).items():
-            values = pc.fill_null(
-                whole(rows[self._column(rows, name)]).cast(pa.float64()), -np.inf
-            ).to_numpy()
-            starts = sorted(steps)
-            factors = np.array([1, *(steps[start] for start in starts)], np.int64)
-            copies *= factors[np.searchsorted(starts, values, side="right")]
-        return copies
+        return copies_of(rows, self.upsample or {})
 
     def _amounts(self, rows: pa.Table) -> tuple[npt.NDArray[np.int64], str]:
         """Tokens of each row, or bytes where they are not known, times its copies; and which of the two."""
@@ -347,13 +364,6 @@ class Mix(Global):
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names)
-
-
-def _sums(table: pa.Table) -> pa.Table:
-    """Amounts and documents by group and bin."""
-    keys = ["group", "bin", "unit"]
-    sums = table.group_by(keys, use_threads=False).aggregate([("amount", "sum"), ("documents", "sum")])
-    return sums.rename_columns([*keys, "amount", "documents"])
 
 
 def _position(groups: pa.Array, ruling: pa.Table) -> npt.NDArray[np.int64]:

@@ -32,7 +32,7 @@ class Pack(Shuffle):
 
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("source", "tokens", "bytes")
-    optional: ClassVar[tuple[str, ...]] = ("repeats", "duplicate_of")
+    optional: ClassVar[tuple[str, ...]] = ("repeats", "duplicate_of", "split_at")
     libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
     uses: ClassVar[tuple[str, ...]] = (vocabulary.FILE, vocabulary.CONFIG)
 
@@ -68,6 +68,12 @@ class Pack(Shuffle):
         repeats = np.where(held, np.minimum(repeats, 1), repeats) * (counts > 0)
         documents = np.repeat(np.arange(len(rows)), repeats)
         repeat = np.arange(len(documents)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        keys = self._keys(ids(rows["doc_id"])[documents], repeat)
+        bucket = (keys >> np.uint64(32)) * np.uint64(self.buckets) >> np.uint64(32)
+        bucket += held[documents] * np.uint64(self.buckets)
+        order = np.argsort(bucket, kind="stable")  # as they will lie in the file: tokens are moved once
+        documents, repeat, keys, bucket = documents[order], repeat[order], keys[order], bucket[order]
+        doc_id = ids(rows["doc_id"])[documents]
         lengths = counts[documents] + 1
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         values = np.asarray(lists.values)
@@ -76,10 +82,10 @@ class Pack(Shuffle):
         kind = packed.token_dtype(vocab_size)
         tokens = np.full(offsets[-1], eos, kind)
         packing.place(values.astype(kind), bounds[documents], lengths - 1, offsets[:-1], tokens)
-        doc_id = ids(rows["doc_id"])[documents]
-        keys = self._keys(doc_id, repeat)
-        bucket = (keys >> np.uint64(32)) * np.uint64(self.buckets) >> np.uint64(32)
-        bucket += held[documents] * np.uint64(self.buckets)
+        split = {}
+        if "split_at" in rows.column_names:  # pieces stay together: one key, one shard
+            most = pc.fill_null(whole(rows["split_at"]), np.iinfo(np.int64).max).to_numpy()
+            split["most"] = np.minimum(most[documents], lengths)
         routed = pa.table(
             {
                 "bucket": bucket.astype(np.uint16),
@@ -92,6 +98,7 @@ class Pack(Shuffle):
                 "source": self._sources(rows)[documents],
                 "bytes": whole(rows["bytes"]).to_numpy()[documents].astype(np.int64),
                 "tokens": pa.LargeListArray.from_arrays(offsets, pa.array(tokens)),
+                **split,
             }
         )
         return routed, {
@@ -127,7 +134,8 @@ class Pack(Shuffle):
         order = np.lexsort((group["repeat"].to_numpy(), halves[:, 1], halves[:, 0], group["key"].to_numpy()))
         full = group["weight"].to_numpy()[order]
         kept = np.minimum(full, self.seq_len) if self.overlong == "truncate" else full
-        pieces = Pieces.laid_out(kept, self.seq_len, self.strategy, self.seed or 0, "rows", name)
+        most = group["most"].to_numpy()[order] if "most" in group.column_names else None
+        pieces = Pieces.laid_out(kept, self.seq_len, self.strategy, self.seed or 0, "rows", name, most=most)
         schema = packed.packed_schema(self.seq_len, packed.token_dtype(vocab_size))
         entry = packed.write_batches(path, schema, pieces.batches(group, order, schema, eos))
         return entry | {

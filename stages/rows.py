@@ -42,7 +42,12 @@ class Pieces:
 
     @classmethod
     def laid_out(
-        cls, lengths: I64, seq_len: int, strategy: Literal["best_fit", "concat"], *salt: int | str
+        cls,
+        lengths: I64,
+        seq_len: int,
+        strategy: Literal["best_fit", "concat"],
+        *salt: int | str,
+        most: I64 | None = None,
     ) -> Self:
         """Documents of these lengths, in this order, in rows of `seq_len` tokens.
 
@@ -51,7 +56,13 @@ class Pieces:
             seq_len: tokens of a row.
             strategy: `best_fit` or `concat`.
             salt: decides the order of the rows of `best_fit`, which opens those with the longest pieces first.
+            most: tokens of each document that may lie in one piece; a row's if not given.
         """
+        if most is not None:
+            owner, first, part = packing.cut_documents(lengths, most)
+            laid = cls.laid_out(part, seq_len, strategy, *salt)
+            at = laid.document
+            return cls(owner[at], first[at] + laid.start, laid.length, laid.row, laid.rows)
         if strategy == "concat":
             document, start, length = packing.cut_rows(lengths, seq_len)
             row = (np.cumsum(length) - length) // seq_len

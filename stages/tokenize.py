@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ class Tokenize(Global):
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "tokens": pa.large_list(pa.uint32()),
         "token_count": pa.int64(),
+        "split_at": pa.int64(),
     }
     meanings: ClassVar[Mapping[str, str]] = {
         "tokens": "the ids of the text, without the token that ends it",
@@ -60,7 +61,9 @@ class Tokenize(Global):
     eos: str | None = None
     """The token that ends a text, for `pack`; if not set, the first common one that the tokenizer has."""
     max_tokens: Annotated[int, Field(gt=0)] | None = None
-    """Documents of more tokens are dropped; if not set, all are kept whole."""
+    """Documents of more tokens are too long; if not set, none is."""
+    overlong: Literal["drop", "split", "keep"] = "drop"
+    """What is too long is dropped, or split by `pack` in pieces of `max_tokens`, or kept whole and counted."""
     seed: int | None = None
     """Decides the sample; the recipe's seed if not set."""
 
@@ -71,6 +74,12 @@ class Tokenize(Global):
         if self.extend is not None and self.file is None:
             raise ValueError("`extend` adds to a given tokenizer; name it: `file: tokenizer.json`")
         return self
+
+    @property
+    def written(self) -> Mapping[str, pa.DataType]:
+        """Only `split` says where documents are split."""
+        split = self.overlong == "split" and self.max_tokens is not None
+        return self.writes if split else {name: self.writes[name] for name in ("tokens", "token_count")}
 
     @property
     def _learning(self) -> Training | Extension:
@@ -144,14 +153,20 @@ class Tokenize(Global):
         before = engine.mismatches
         tokens, count = engine.encode(whole(rows["text"]).cast(pa.large_string()))
         lists = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(count)]), pa.array(tokens))
-        reasons = no_reasons(len(rows))
+        columns = {"tokens": lists, "token_count": pa.array(count)}
+        reasons, overlong = no_reasons(len(rows)), 0
         if self.max_tokens is not None:
-            reasons = pc.if_else(pa.array(count > self.max_tokens), pa.scalar("too_many_tokens"), reasons)
+            too_long = pa.array(count > self.max_tokens)
+            overlong = int((count > self.max_tokens).sum())
+            if self.overlong == "drop":
+                reasons = pc.if_else(too_long, pa.scalar("too_many_tokens"), reasons)
+            if self.overlong == "split":
+                columns["split_at"] = pc.if_else(too_long, self.max_tokens, pa.scalar(None, pa.int64()))
         tallies = _fertility(rows, {"tokens": count}) | {"engine_mismatches": engine.mismatches - before}
         if self.extend is not None:
             _, earlier = Encoder.of(self._given()).encode(whole(rows["text"]).cast(pa.large_string()))
             tallies |= _fertility(rows, {"tokens_before": earlier})
-        return Out({"tokens": lists, "token_count": pa.array(count)}, reasons, tallies)
+        return Out(columns, reasons, tallies | {"overlong_documents": overlong})
 
     def _given(self) -> bytes:
         return self.paths("file")[0].read_bytes()

@@ -81,7 +81,9 @@ def _round(
 ) -> pa.Table:
     findings = []
     for number, part in enumerate(parts):
-        found = stage.survey(part.living((*stage.reads, *stage.optional)), turn, _told(ruling, number))
+        found = stage.survey(
+            part.living((*stage.surveyed(turn), *stage.optional)), turn, _told(ruling, number)
+        )
         findings.append(found.append_column("part", pa.array(np.full(len(found), number, np.uint32))))
     draw.shuffle(findings)
     met = pa.concat_tables(findings)

@@ -31,16 +31,12 @@ def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
     entry = stored.entry("mix")
     if entry is None:
         return []
-    by = entry["parameters"].get("by", "source")
-    names = [by] if isinstance(by, str) else list(by)
     kept = table.table.filter(table.kept)
-    if any(name not in kept.column_names for name in names):
-        kept = kept.append_column("file", stored.documents(["file"]).column("file").filter(table.kept))
+    column = stored.column("mix_group")
+    group = (kept.column("source") if column is None else column.filter(table.kept)).combine_chunks()
     repeats = kept.column("repeats").cast(pa.int64())
     ends = pc.multiply(repeats, pc.greater(kept.column("tokens"), 0).cast(pa.int64()))
     sized = pc.add(kept.column("repeated"), ends)
-    parts = [pc.fill_null(kept.column(name).cast(pa.string()), "null") for name in names]
-    group = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, "/")
     counted = pa.table({"group": group, "documents": kept.column("documents"), "realised": sized})
     sums = counted.group_by("group", use_threads=False).aggregate([("documents", "sum"), ("realised", "sum")])
     realised = {row["group"]: row for row in sums.to_pylist()}

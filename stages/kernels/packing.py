@@ -126,10 +126,16 @@ def cut_rows(lengths: I64, capacity: int) -> tuple[I64, I64, I64]:
     return documents, begins - (ends - lengths)[documents], cuts - begins
 
 
-def cut_documents(lengths: I64, capacity: int) -> tuple[I64, I64, I64]:
-    """Each document in consecutive pieces of `capacity` tokens, the last one shorter: document, start, length."""
+def cut_documents(lengths: I64, capacity: int | I64) -> tuple[I64, I64, I64]:
+    """Each document in consecutive pieces of `capacity` tokens, the last one shorter: document, start, length.
+
+    Args:
+        lengths: tokens of each document.
+        capacity: tokens of a piece; one number or one a document.
+    """
+    capacity = np.broadcast_to(capacity, lengths.shape)
     counts = -(-lengths // capacity)
     documents = np.repeat(np.arange(len(lengths)), counts)
     number = np.arange(len(documents)) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = number * capacity
-    return documents, starts, np.minimum(lengths[documents] - starts, capacity)
+    starts = number * capacity[documents]
+    return documents, starts, np.minimum(lengths[documents] - starts, capacity[documents])

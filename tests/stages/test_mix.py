@@ -190,6 +190,15 @@ def test_estimated_tokens_come_from_bytes() -> None:
     assert 0 <= 5000 * 4 - size[~web].sum() < 1600
 
 
+def test_numbers_are_grouped_by_range() -> None:
+    """Below the first edge, between edges, from the last on; what has no value is `null`."""
+    rows = corpus({"web": 5}).append_column("quality", pa.array([0.1, 0.3, 0.69, 0.7, None], pa.float32()))
+    stage = Mix(by=("source", "quality"), ranges={"quality": [0.25, 0.7]}, temperature=0, max_epochs=9)
+    found, _ = run_global(stage, [rows])
+    names = ["below 0.25", "0.25 to 0.7", "0.25 to 0.7", "from 0.7", "null"]
+    assert found["mix_group"].to_pylist() == [f"web/{name}" for name in names]
+
+
 def test_a_smaller_budget_takes_a_subset() -> None:
     """Nested: what is seen for 10,000 tokens is seen for 20,000 too."""
     table = corpus({"web": 200, "books": 200})
@@ -274,7 +283,8 @@ def test_changing_weights_does_not_count_again() -> None:
         ({"weights": {"web": 1}, "temperature": 0.5}, "contradict"),
         ({"weights": {"web": 0.5, "boks": 0.5}, "sources": ["web", "books"]}, "no source 'boks'"),
         ({"weights": {"web": 1}, "sources": ["web", "books"]}, "nothing is said of 'books'"),
-        ({"by": "colour"}, "no column colour"),
+        ({"ranges": {"quality": [0.5]}}, "expected a column of `by`"),
+        ({"by": "quality", "ranges": {"quality": [0.5, 0.2]}}, "ascending"),
         ({"tokens": 0}, "greater than 0"),
         ({"max_epochs": 0}, "greater than 0"),
     ],

@@ -173,6 +173,26 @@ def test_truncation_keeps_the_first_row_and_counts_the_rest(
     assert sorted(Packed(tmp_path).split("train").rows([0, 1])[:, -1].tolist()) == [0, 16]
 
 
+@pytest.mark.parametrize("strategy", ["best_fit", "concat"])
+def test_documents_are_split_where_tokenize_says(
+    tokenizer: dict[str, list[Path]], tmp_path: Path, strategy: str
+) -> None:
+    """Pieces of at most so many tokens, all of the document and one end; its bytes are shared among them."""
+    rows = corpus([40, 9, 23], [2, 1, 1])
+    rows = rows.append_column("split_at", pa.array([10, None, 7], pa.int64()))
+    run_shuffle(stage(tokenizer, validation=0, strategy=strategy), [rows], tmp_path)
+    packed = Packed(tmp_path)
+    assert packed.verify() == []
+    segments = packed.split("train").segments(range(len(packed.split("train"))))
+    for row, most in zip(rows.to_pylist(), (10, 16, 7), strict=True):
+        mine = (segments.doc == np.frombuffer(row["doc_id"], np.uint8)).all(axis=1)
+        assert segments.lengths[mine].max() <= most
+        assert segments.bytes[mine].sum() == row["bytes"] * row["repeats"]
+    found = documents(packed)["train"] if strategy == "best_fit" else {}
+    for row in rows.to_pylist() if found else []:
+        assert found[row["doc_id"]] == [[*row["tokens"], 0]] * row["repeats"]
+
+
 def test_documents_are_shuffled_by_the_seed(tokenizer: dict[str, list[Path]], tmp_path: Path) -> None:
     """Another seed, another order; neither is the order of the corpus."""
     orders = []

@@ -151,6 +151,18 @@ def test_documents_of_too_many_tokens_may_be_dropped(tmp_path: Path) -> None:
     assert sum(dropped) == 1
 
 
+@pytest.mark.parametrize("overlong", ["keep", "split"])
+def test_documents_of_too_many_tokens_may_be_kept_or_split(tmp_path: Path, overlong: str) -> None:
+    """Nothing is dropped; where to split is said of those that are too long, and how many these are is tallied."""
+    stage = given_file(tmp_path, trained("bpe"), max_tokens=5, overlong=overlong)
+    rows, _ = run_global(stage, [corpus(["ka", "kalo mi ther " * 9])])
+    assert rows["reason"].null_count == 2
+    assert stage.apply(corpus(["ka", "kalo mi ther " * 9]), None).tallies["overlong_documents"] == 1
+    assert ("split_at" in rows.column_names) == (overlong == "split") == ("split_at" in stage.written)
+    if overlong == "split":
+        assert rows["split_at"].to_pylist() == [None, 5]
+
+
 def test_the_cost_of_a_language_is_tallied(tmp_path: Path) -> None:
     """Tokens, characters and bytes by language add up to those of all."""
     stage, rows = given_file(tmp_path, trained("bpe")), corpus(prose(10))
