@@ -270,7 +270,7 @@ def _order(stages: Sequence[Stage], lines: Lines) -> list[str]:
     made: set[str] = set()
     for stage in stages:
         word = stage.word()
-        for missing in sorted({*stage.reads} - written):
+        for missing in sorted({*stage.wanted} - written):
             maker = next((n for n in stage_names() if missing in stage_class(n).writes), None)
             hint = f"; put {maker}: before it" if maker else ""
             complaints.append(
