@@ -56,6 +56,8 @@ def perform(task: Task) -> dict[str, Any]:
     except Exception as error:
         where = f"stage {stage.word()}, {task['op']}, {Path(task['out']).name}"
         raise StageFailed(f"{where}: {type(error).__name__}: {error}") from error
+    finally:
+        pa.default_memory_pool().release_unused()  # what the task held goes back to the machine
     return {"out": task["out"]}
 
 

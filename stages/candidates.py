@@ -8,6 +8,7 @@ candidates is the business of `dedup` and `verdicts`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -38,7 +39,7 @@ def stretches(rows: pa.Table) -> Iterator[pa.Table]:
     sizes = pc.fill_null(pc.binary_length(rows["text"]), 0).to_numpy()
     number = np.cumsum(sizes.astype(np.int64)) // _AT_ONCE
     bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), rows.num_rows]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         yield rows.slice(start, stop - start)
 
 

@@ -8,9 +8,10 @@ documents are copies of each other is the business of `dedup`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -63,7 +64,7 @@ def weights(prefer: Sequence[str], rows: pa.Table) -> pa.Array:
             found.append([_LAST if m is None else sign * m for m in moments])
         elif word == "quality":
             scores = rows["quality"].to_pylist()  # from 0 to 1, as integers that sort alike
-            found.append([_LAST if s is None or s != s else -round(s * 2**40) for s in scores])
+            found.append([_LAST if s is None or math.isnan(s) else -round(s * 2**40) for s in scores])
     kind = pa.list_(pa.int64())
     if not found:
         return pa.nulls(rows.num_rows, kind)
@@ -78,7 +79,7 @@ def moment(value: Any, field: str) -> int | None:
     Raises:
         StageError: the text is no date; the message shows it.
     """
-    if value is None or value == "" or value != value:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, int | float):
         return max(-_LAST, min(_LAST, value if isinstance(value, int) else round(value * 1_000_000)))
@@ -96,7 +97,8 @@ def moment(value: Any, field: str) -> int | None:
         value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - set below
     value = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     since = value - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + int(since.microseconds)
+    found: int = since // timedelta(microseconds=1)
+    return found
 
 
 def source_ranks(column: pa.ChunkedArray, sources: Sequence[str]) -> npt.NDArray[np.int64]:

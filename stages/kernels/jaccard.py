@@ -74,10 +74,10 @@ def _slot(keys: U64, key: np.uint64) -> int:
 
 @nb.njit(cache=True, nogil=True)
 def _alike(labels: U64, x: int, y: int) -> bool:
+    found = False
     for kind in range(labels.shape[1]):
-        if labels[x, kind] != 0 and labels[x, kind] == labels[y, kind]:
-            return True
-    return False
+        found |= labels[x, kind] != 0 and labels[x, kind] == labels[y, kind]
+    return found
 
 
 @nb.njit(cache=True, nogil=True)

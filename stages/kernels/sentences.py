@@ -172,7 +172,8 @@ def sentences(
     known: npt.NDArray[np.uint64],
 ) -> int:
     """Number of sentences of one text; arguments as of `sentence_ends`."""
-    return sentence_ends(data, start, stop, table, known, np.empty(0, np.int64))
+    count: int = sentence_ends(data, start, stop, table, known, np.empty(0, np.int64))
+    return count
 
 
 @nb.njit(cache=True, nogil=True)

@@ -137,6 +137,7 @@ if __name__ == "__main__":
     print(
         f"load {os.getloadavg()[0]:.1f}; {size:.0f} MB; {answer['seconds']:.2f} s wall, {size / answer['seconds']:.0f} MB/s"
     )
+    print(f"{used - before:.1f} CPU s of all processes, {size / (used - before):.0f} MB/s a core")
     print(
         f"workers started in {answer['started']:.1f} s; peak {peak:.0f} MB, {anonymous:.0f} MB of it not files"
     )
