@@ -315,6 +315,11 @@ class Global(Stage):
         del ruling
         return {}
 
+    def alarms(self, artifacts: Mapping[str, bytes]) -> list[str]:
+        """What a person should look at though the run goes on, from the files of `publishes`."""
+        del artifacts
+        return []
+
     @abstractmethod
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """Columns and reasons for these rows, given the last ruling (None when `rounds` is 0)."""

@@ -42,6 +42,12 @@ def _optimal(threshold: float, num_perm: int) -> tuple[int, int]:
     return int(bands), int(rows)
 
 
+def _samples(removed: pa.Table, survivor: bytes) -> list[str]:
+    """The three least doc_ids, as hex digits, among those that were removed for a document."""
+    own = removed.filter(pc.equal(removed["duplicate_of"], pa.scalar(survivor, DOC_ID)))
+    return sorted(value.hex() for value in own["doc_id"].to_pylist())[:3]
+
+
 class Dedup(Global):
     """Exact and near duplicates, verified, with a declared survivor."""
 
@@ -296,7 +302,8 @@ class Dedup(Global):
         """duplicates.json: the curve of what the bands find, cluster sizes, the largest clusters.
 
         `curve` is [similarity, probability that a pair with it becomes a candidate] (RULES 11.3), `sizes`
-        [documents, clusters of so many], `largest` the survivors of the twenty largest clusters.
+        [documents, clusters of so many], `largest` the survivors of the twenty largest clusters, each with
+        the least doc_ids of those removed for it.
         """
         bands, per_band = self.banding
         curve = [[s / 100, round(1 - (1 - (s / 100) ** per_band) ** bands, 4)] for s in range(50, 101, 5)]
@@ -306,10 +313,24 @@ class Dedup(Global):
         if ruling is not None and ruling.num_rows:
             removed = ruling.filter(pc.is_valid(ruling["duplicate_of"]))
             clusters = removed.group_by("duplicate_of").aggregate([("cluster_size", "max")])
-            pairs = [(-own["cluster_size_max"], own["duplicate_of"].hex()) for own in clusters.to_pylist()]
+            pairs = [(-own["cluster_size_max"], own["duplicate_of"]) for own in clusters.to_pylist()]
             found["sizes"] = sorted(Counter(-size for size, _ in pairs).items())
-            found["largest"] = [{"survivor": name, "documents": -size} for size, name in sorted(pairs)[:20]]
+            found["largest"] = [
+                {"survivor": name.hex(), "documents": -size, "removed": _samples(removed, name)}
+                for size, name in sorted(pairs)[:20]
+            ]
         return {"duplicates.json": json.dumps(found, indent=1).encode()}
+
+    def alarms(self, artifacts: Mapping[str, bytes]) -> list[str]:
+        """Clusters larger than `max_cluster`: a template, boilerplate, an empty page that everybody serves."""
+        return [
+            f"dedup: {own['documents']} documents were taken for copies of {own['survivor']}, more than max_cluster "
+            f"{self.max_cluster}; among them {', '.join(own['removed'])}. Look at them with `gristmill explain DOC`; "
+            f"if they are no copies, raise dedup.threshold or clean off what they share; if they are, raise "
+            f"dedup.max_cluster."
+            for own in json.loads(artifacts["duplicates.json"])["largest"]
+            if own["documents"] > self.max_cluster
+        ]
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """The verdicts as columns; who is in no cluster is a cluster of one."""
@@ -326,7 +347,7 @@ class Dedup(Global):
                 else pa.nulls(rows.num_rows, field.type)
             )  # fmt: skip
         reasons = columns.pop("reason") if self.keep == "one" else pa.nulls(rows.num_rows, pa.string())
-        columns.pop("reason", None)
+        columns = {name: column for name, column in columns.items() if name in self.written}
         columns["cluster_size"] = columns["cluster_size"].fill_null(1)
         tallies: dict[str, int] = {}
         if self.signatures:

@@ -20,6 +20,7 @@ from stages.columns import DOC_ID, TEXT, ids, utf8, whole
 from stages.kernels.hashing import mix64
 
 VERDICT: Final = (
+    pa.field("doc_id", DOC_ID),
     pa.field("duplicate_of", DOC_ID),
     pa.field("similarity", pa.float64()),
     pa.field("cluster_size", pa.int32()),

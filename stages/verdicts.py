@@ -53,7 +53,7 @@ def _sets(findings: pa.Table, order: I64, form: I64, leaders: I64) -> tuple[U64,
 def verdicts(
     findings: pa.Table, keys: Sequence[npt.NDArray[Any]], threshold: float, *, exact: bool
 ) -> pa.Table:
-    """{part, row, duplicate_of, similarity, cluster_size, reason}, a row a member of a cluster.
+    """{part, row, doc_id, duplicate_of, similarity, cluster_size, reason}, a row a member of a cluster.
 
     Args:
         findings: candidates of whole components: {part, row, component, doc_id, form, address, chars, letters,
@@ -83,7 +83,6 @@ def verdicts(
     shared = (labels == labels[by]) & (labels != 0)
     shared[:, 1] |= alone & (labels[:, 2] == 0)  # where a component has one form, nobody sent its letters
     why = np.select([shared[:, 0], shared[:, 1], shared[:, 2]], ["exact", "letters", "url"], "near")
-    similarity = np.where(why == "url", np.nan, similarity)
     kept = leaders[by][copies] if len(leaders) else leaders
     cluster = np.bincount(kept, minlength=len(found))[kept]
     members = np.flatnonzero(cluster > 1)
@@ -93,8 +92,9 @@ def verdicts(
         {
             "part": found["part"].take(pa.array(members)),
             "row": found["row"].take(pa.array(members)),
+            "doc_id": found["doc_id"].take(pa.array(members)),
             "duplicate_of": whole(found["doc_id"]).take(pa.array(kept, mask=~removed)),
-            "similarity": pa.array(similarity[own], mask=~removed, from_pandas=True),
+            "similarity": pa.array(similarity[own], mask=~removed | (why[own] == "url")),
             "cluster_size": pa.array(cluster[members].astype(np.int32)),
             "reason": pa.array(why[own], pa.string(), mask=~removed),
         }
