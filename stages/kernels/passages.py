@@ -31,9 +31,9 @@ _PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
 @nb.njit(cache=True, nogil=True)
 def _ends(data: U8, start: int, stop: int, kind: int, classes: U8, known: U64, ends: I64) -> int:
     """Ends of the units of one text, exclusive; the last one may lie before `stop`."""
-    count = 0
+    count: int = 0
     if kind == SENTENCES:
-        count = sentence_ends(data, start, stop, classes, known, ends)
+        count += sentence_ends(data, start, stop, classes, known, ends)
         return count
     blank = False  # since the last line feed there was white space only
     for at in range(start, stop):

@@ -122,7 +122,7 @@ def test_dates_are_read_as_moments(earlier: object, later: object) -> None:
 
 def test_what_is_no_date_says_so() -> None:
     """The message names the field and the forms that are read."""
-    with pytest.raises(StageError, match="'date' holds 'last week'.*ISO"):
+    with pytest.raises(StageError, match=r"'date' holds 'last week'.*ISO"):
         moment("last week", "date")
 
 
@@ -169,7 +169,7 @@ GOLDEN = [255217842, 498258542, 787788837, 184566818, 560718289, 142507782, 1289
 
 def test_permutations_are_those_of_datasketch() -> None:
     """Drawn without importing it, for any seed and number."""
-    from stages.kernels.minhash import permutations  # noqa: PLC0415
+    from stages.kernels.minhash import permutations
 
     for count, seed in ((112, 0), (1, 5), (256, 12345)):
         a, b = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations

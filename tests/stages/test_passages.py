@@ -19,7 +19,7 @@ def own(number: int) -> str:
 
 
 def stage(**given: Any) -> Dedup:
-    """dedup with these keys of `lines:`, near duplicates left alone."""
+    """Dedup with these keys of `lines:`, near duplicates left alone."""
     return Dedup(near=False, lines=given)
 
 
