@@ -34,7 +34,9 @@ def written(folder: Path, sources: dict[str, list[str]]) -> Path:
         (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
         lines.append(f"    - {{name: {name}, paths: [{name}.jsonl]}}")
     path = folder / "recipe.yaml"
-    path.write_text("\n".join([*lines, "dedup: {max_drop: 1.0, lines: {max_documents: 2, min_words: 0}}", ""]))
+    path.write_text(
+        "\n".join([*lines, "dedup: {max_drop: 1.0, lines: {max_documents: 2, min_words: 0}}", ""])
+    )
     return path
 
 
