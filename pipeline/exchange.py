@@ -122,3 +122,15 @@ def ruling_for(path: Path, slices: Mapping[str, Sequence[Any]] | None, part: int
         return ruling
     start, rows, _ = slices.get(str(part), (0, 0, ""))
     return ruling.slice(start, rows).drop_columns("part")
+
+
+def told(ruling: Marker | None, part: int) -> tuple[dict[str, Any] | None, str]:
+    """What a task is told of a ruling, and the digest of what it will hear."""
+    if ruling is None:
+        return None, ""
+    slices = ruling["slices"]
+    found = {"path": str(ruling.data), "slices": None}
+    if slices is None:
+        return found, ruling.sha256
+    own = slices.get(str(part))
+    return {**found, "slices": {str(part): own} if own else {}}, own[2] if own else "none"

@@ -33,6 +33,10 @@ THREADS: Final = {
     "RAYON_NUM_THREADS": "1",
     "ARROW_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # Memory that a task gives back leaves the process, and a column that grows is not copied (mremap).
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 22),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 22),
 }
 IN_FLIGHT: Final = 3  # tasks a thread: one runs, the next waits beside it, one is on its way
 RETRIES: Final = 3  # a task whose worker died is given to another this often

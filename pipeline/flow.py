@@ -28,7 +28,7 @@ from pipeline.store import Marker
 from pipeline.tasks import Task
 from stages.base import Global, Local, Shuffle, Source, Stage
 
-DECIDED_TOGETHER: Final = 2_000_000  # findings a task of `decide` may hold: about 100 MB of band keys
+DECIDED_TOGETHER: Final = 16_000_000  # bytes of findings a task of `decide` takes, unless one bucket has more
 
 
 class Waiting(Exception):
@@ -282,8 +282,8 @@ class Flow:
         folder = self.store / stage.word() / short(identity, "survey", turn)
         tasks = []
         for part, loaded in enumerate(self._parts()):
-            view, seen = self._view(stage, part, (*stage.surveyed(turn), *stage.optional))
-            told, heard = _told(ruling, part)
+            view, seen = self._view(stage, part, stage.survey_reads(turn))
+            told, heard = exchange.told(ruling, part)
             out = folder / f"{loaded.path.stem}-{short(seen, heard)}"
             tasks.append(
                 self._task("survey", stage, paths, out, view=view, ruling=told, part=part, turn=turn)
@@ -300,8 +300,9 @@ class Flow:
         sent = []
         for part, marker in enumerate(findings):
             sent.append({"path": str(marker.data), "part": part, "slices": marker["slices"]})
+            width = -(-marker["bytes"] // max(1, marker["rows"]))
             for bucket, (_, rows) in marker["slices"].items():
-                loads[int(bucket)] = loads.get(int(bucket), 0) + rows
+                loads[int(bucket)] = loads.get(int(bucket), 0) + rows * width
         spec = self._spec(sent)
         groups = exchange.ranges(loads, DECIDED_TOGETHER) or [(0,)]
         tasks = [
@@ -316,11 +317,33 @@ class Flow:
             )
             for group in groups
         ]
-        decided = self._step(stage, f"decide {turn}", tasks)
+        decided = self._merged(stage, turn, self._step(stage, f"decide {turn}", tasks), folder, paths)
         spec = self._spec([str(marker.data) for marker in decided])
         last = turn == stage.rounds - 1
         task = self._task("settle", stage, paths, folder / "ruling", turn=turn, last=last, spec=spec)
         return self._step(stage, f"settle {turn}", [task])[0]
+
+    def _merged(
+        self, stage: Global, turn: int, decided: list[Marker], folder: Path, paths: dict[str, Any]
+    ) -> list[Marker]:
+        """Decisions too many to be settled in one piece: pairs of files become one, again and again."""
+        most, again = stage.mergeable, 0
+        while most is not None and len(decided) > 1 and sum(marker["rows"] for marker in decided) > most:
+            pairs = [decided[k : k + 2] for k in range(0, len(decided), 2)]
+            tasks = [
+                self._task(
+                    "merge",
+                    stage,
+                    paths,
+                    folder / f"merged-{again}-{number:05d}",
+                    turn=turn,
+                    spec=self._spec([str(marker.data) for marker in pair]),
+                )
+                for number, pair in enumerate(pairs)
+            ]
+            decided = self._step(stage, f"merge {turn}", tasks)
+            again += 1
+        return decided
 
     def _applied(
         self,
@@ -338,7 +361,7 @@ class Flow:
         tasks = []
         for part, loaded in enumerate(self._parts()):
             view, seen = self._view(stage, part, (*columns, *stage.optional))
-            told, heard = _told(ruling, part)
+            told, heard = exchange.told(ruling, part)
             out = folder / f"{loaded.path.stem}-{short(seen, heard, [sha256 for _, sha256 in own.values()])}"
             tasks.append(self._task("apply", stage, paths, out, view=view, ruling=told, part=part))
         parts = self._step(stage, "apply", tasks)
@@ -384,15 +407,3 @@ def _files(markers: Iterable[Marker]) -> dict[str, tuple[Path, str]]:
         for marker in markers
         for name, (_, sha256) in marker.body.get("files", {}).items()
     }
-
-
-def _told(ruling: Marker | None, part: int) -> tuple[dict[str, Any] | None, str]:
-    """What a task is told of a ruling, and the digest of what it will hear."""
-    if ruling is None:
-        return None, ""
-    slices = ruling["slices"]
-    told = {"path": str(ruling.data), "slices": None}
-    if slices is None:
-        return told, ruling.sha256
-    own = slices.get(str(part))
-    return {**told, "slices": {str(part): own} if own else {}}, own[2] if own else "none"

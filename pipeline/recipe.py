@@ -272,7 +272,7 @@ def _order(stages: Sequence[Stage], lines: Lines) -> list[str]:
     for stage in stages:
         word = stage.word()
         needed = stage.needed if isinstance(stage, Global) else ()
-        for missing in sorted({*stage.reads, *needed} - written):
+        for missing in sorted({*stage.wanted, *needed} - written):
             maker = next((n for n in stage_names() if missing in stage_class(n).writes), None)
             hint = f"; put {maker}: before it" if maker else ""
             complaints.append(

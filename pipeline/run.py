@@ -19,7 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline import documents, ledger, report, runs
-from pipeline.errors import GristmillError, RecipeError
+from pipeline.errors import Alarm, GristmillError, RecipeError
 from pipeline.executors import Executor, executor
 from pipeline.flow import Flow, Waiting, Walked
 from pipeline.keys import short
@@ -27,9 +27,9 @@ from pipeline.lease import lease
 from pipeline.progress import Watcher
 from pipeline.recipe import Recipe
 from pipeline.runs import Run
-from pipeline.store import Marker
+from pipeline.store import Marker, read_table
 from pipeline.training import stopping_on_signals, train_on
-from stages.base import Source, StageError
+from stages.base import Global, Source, StageError
 
 
 class Interrupted(GristmillError):
@@ -98,7 +98,7 @@ def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[R
 
         flow = Flow(recipe, recipe.work, workers, watcher.step, stopping)
         try:
-            complete = _walk(flow, choice, begun)
+            complete = _walk(flow, choice, begun, watcher)
             packed = flow.walked[-1].files.get("packed")
             if complete and packed is not None and recipe.train is not None:
                 begun.trained = _train(recipe, packed[0], packed[1], watcher, begun)
@@ -112,7 +112,7 @@ def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[R
             raise
 
 
-def _walk(flow: Flow, choice: Choice, begun: _Begun) -> bool:
+def _walk(flow: Flow, choice: Choice, begun: _Begun, watcher: Watcher) -> bool:
     """Walks as far as the choice allows; True if that is the whole recipe."""
     words = [stage.word() for stage in flow.recipe.stages]
     frozen = words[: words.index(choice.first)] if choice.first in words else []
@@ -126,13 +126,38 @@ def _walk(flow: Flow, choice: Choice, begun: _Begun) -> bool:
             begun.stage(done, book)
             if isinstance(stage, Source):
                 ledger.alarm_quarantine(stage, book, getattr(stage, "max_quarantine", 1.0))
-            ledger.alarm_drop(stage, book)
+            if isinstance(stage, Global):
+                files = {name: done.files[name][0].read_bytes() for name in stage.publishes}
+                for alarm in stage.alarms(files):
+                    watcher.note(alarm)
+                    watcher.say("alarm", stage=stage.word(), text=alarm)
+            try:
+                ledger.alarm_drop(stage, book)
+            except Alarm as alarm:
+                raise Alarm(f"{alarm} {_examples(flow, done, book)}".rstrip()) from None
             if stage.word() == choice.last:
                 return stage.word() == words[-1] and flow.recipe.train is None
     except Waiting as waiting:
         wrong = f"--from {choice.first}: {waiting.stage} is not complete ({waiting.step}: {waiting.states})"
         raise RecipeError([f"{wrong}; run without --from first"]) from waiting
     return True
+
+
+def _examples(flow: Flow, done: Walked, book: ledger.Ledger) -> str:
+    """Three documents that a stage dropped of the source that lost most, for those who wonder why."""
+    lost = {source: sum(own["dropped"].values()) / max(1, own["in"]) for source, own in book.items()}
+    worst = max(lost, key=lambda source: lost[source])
+    told: list[str] = []
+    for loaded, part in zip(flow.walked[0].parts, done.parts, strict=True):
+        if loaded.data is None or part.data is None:
+            continue
+        names = read_table(loaded.data, ["doc_id", "source"])
+        reasons = read_table(part.data, ["reason"])["reason"].to_pylist()
+        rows = zip(names["doc_id"].to_pylist(), names["source"].to_pylist(), reasons, strict=True)
+        told += [f"{doc.hex()} ({reason})" for doc, source, reason in rows if reason and source == worst]
+        if len(told) >= 3:
+            break
+    return f"For example, of {worst!r}: {', '.join(told[:3])}." if told else ""
 
 
 def _conclude(flow: Flow, begun: _Begun, complete: bool) -> tuple[Run, bool]:

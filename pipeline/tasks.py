@@ -56,6 +56,8 @@ def perform(task: Task) -> dict[str, Any]:
     except Exception as error:
         where = f"stage {stage.word()}, {task['op']}, {Path(task['out']).name}"
         raise StageFailed(f"{where}: {type(error).__name__}: {error}") from error
+    finally:
+        pa.default_memory_pool().release_unused()  # what the task held goes back to the machine
     return {"out": task["out"]}
 
 
@@ -69,6 +71,8 @@ def _operate(stage: Stage, task: Task, started: float) -> Marker:
             return _survey(stage, task, started)
         case "decide", Global():
             return _decide(stage, task, started)
+        case "merge", Global():
+            return _merge(stage, task, started)
         case "settle", Global():
             return _settle(stage, task, started)
         case "learn", Local():
@@ -188,7 +192,7 @@ def _apply(stage: Local | Global, task: Task, started: float) -> Marker:
 
 
 def _survey(stage: Global, task: Task, started: float) -> Marker:
-    living = view.read(task["view"], (*stage.surveyed(task["turn"]), *stage.optional))
+    living = view.read(task["view"], stage.survey_reads(task["turn"]))
     ruling = None
     if task["ruling"] is not None:
         ruling = exchange.ruling_for(Path(task["ruling"]["path"]), task["ruling"]["slices"], task["part"])
@@ -203,6 +207,11 @@ def _decide(stage: Global, task: Task, started: float) -> Marker:
         stage.decide(exchange.receive(sent, bucket, opened=opened), task["turn"]) for bucket in task["buckets"]
     ]
     rulings = pa.concat_tables(tables)
+    return publish(Path(task["out"]), rulings, {"rows": rulings.num_rows, **_cost(started)}, parquet=False)
+
+
+def _merge(stage: Global, task: Task, started: float) -> Marker:
+    rulings = stage.merge(pa.concat_tables([read_table(Path(path)) for path in spec(task)]), task["turn"])
     return publish(Path(task["out"]), rulings, {"rows": rulings.num_rows, **_cost(started)}, parquet=False)
 
 

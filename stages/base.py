@@ -193,6 +193,11 @@ class Stage(BaseModel):
         """The columns that it writes with these parameters: all of `writes`, unless a stage knows better."""
         return self.writes
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The columns that it reads with these parameters: all of `reads`, unless a stage knows better."""
+        return self.reads
+
     def identity(self) -> dict[str, Any]:
         """The parameters that decide the output: every field but the guards, as JSON values."""
         return self.model_dump(mode="json", exclude=set(self.guards))
@@ -280,7 +285,7 @@ class Global(Stage):
     """
 
     apply_reads: ClassVar[tuple[str, ...]] = ()
-    """Columns that `apply` needs (surveys get `surveyed`)."""
+    """Columns that `apply` needs (surveys get `survey_reads`)."""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -292,15 +297,20 @@ class Global(Stage):
         """How many rounds of findings; 0 makes the stage local."""
         return 1
 
-    def surveyed(self, turn: int) -> tuple[str, ...]:
-        """The columns that the survey of a round needs: `reads`, unless a stage knows better."""
-        del turn
-        return self.reads
+    @property
+    def mergeable(self) -> int | None:
+        """Most rows of decisions that are settled in one piece; more are merged before. None: any number."""
+        return None
 
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """The parameters that decide the findings of a round (all, unless a stage knows better)."""
         del turn
         return self.identity()
+
+    def survey_reads(self, turn: int) -> tuple[str, ...]:
+        """The columns that the survey of a round reads: `wanted` and `optional`, unless a stage knows better."""
+        del turn
+        return (*self.wanted, *self.optional)
 
     @abstractmethod
     def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
@@ -309,6 +319,11 @@ class Global(Stage):
     @abstractmethod
     def decide(self, findings: pa.Table, turn: int) -> pa.Table:
         """What one bucket's findings, from all parts in any order, imply."""
+
+    def merge(self, rulings: pa.Table, turn: int) -> pa.Table:
+        """Decisions of some buckets in fewer rows that settle to the same (default: as they are)."""
+        del turn
+        return rulings
 
     def settle(self, rulings: pa.Table, turn: int) -> pa.Table:
         """The round's ruling from the decisions of all buckets (default: just these).
@@ -322,6 +337,11 @@ class Global(Stage):
         """The files of `publishes`, made from the last ruling."""
         del ruling
         return {}
+
+    def alarms(self, artifacts: Mapping[str, bytes]) -> list[str]:
+        """What a person should look at though the run goes on, from the files of `publishes`."""
+        del artifacts
+        return []
 
     @abstractmethod
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:

@@ -182,10 +182,10 @@ class Mix(Global):
         """The columns that it goes by."""
         return tuple(dict.fromkeys(("source", *self._by, *(self.upsample or {}))))
 
-    def surveyed(self, turn: int) -> tuple[str, ...]:
+    def survey_reads(self, turn: int) -> tuple[str, ...]:
         """The same and sizes; texts where blocks of them are drawn."""
         texts = ("text",) if self._measures and self._step(turn) == 1 else ()
-        return (*self.needed, "bytes", *texts)
+        return (*self.needed, "bytes", *texts, *self.optional)
 
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """Sizes depend on the groups and the seed alone, so that weights are changed at no cost."""

@@ -81,15 +81,15 @@ def _round(
 ) -> pa.Table:
     findings = []
     for number, part in enumerate(parts):
-        found = stage.survey(
-            part.living((*stage.surveyed(turn), *stage.optional)), turn, _told(ruling, number)
-        )
+        found = stage.survey(part.living(stage.survey_reads(turn)), turn, _told(ruling, number))
         findings.append(found.append_column("part", pa.array(np.full(len(found), number, np.uint32))))
     draw.shuffle(findings)
     met = pa.concat_tables(findings)
     buckets = sorted(set(met["bucket"].to_pylist())) or [0]
     draw.shuffle(buckets)
     decided = [stage.decide(met.filter(pc.equal(met["bucket"], bucket)), turn) for bucket in buckets]
+    while stage.mergeable is not None and len(decided) > 1 and sum(map(len, decided)) > stage.mergeable:
+        decided = [stage.merge(pa.concat_tables(decided[k : k + 2]), turn) for k in range(0, len(decided), 2)]
     return stage.settle(pa.concat_tables(decided), turn)
 
 

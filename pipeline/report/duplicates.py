@@ -26,7 +26,8 @@ def duplicates(stored: Stored, table: Documents) -> dict[str, Any]:
     Returns:
         `dropped`; `similarity`: counts in 20 bins from 0 to 1; `clusters`: size -> clusters; `losses`: (source
         of the dropped, source of the survivor, documents); `bands`, `rows`, `threshold`; `curve`: (similarity,
-        chance to meet); `missed`: the chance to be missed, averaged from the threshold to 1.
+        chance to meet); `missed`: the chance to be missed, averaged from the threshold to 1; `giants`: (survivor,
+        its source, documents) of clusters beyond `max_cluster`, and the limit.
     """
     entry = stored.entry("dedup")
     if entry is None:
@@ -46,6 +47,8 @@ def duplicates(stored: Stored, table: Documents) -> dict[str, Any]:
         "threshold": threshold,
         "curve": [],
         "missed": None,
+        "max_cluster": stage.max_cluster,
+        "giants": _giants(table, stage.max_cluster),
     }
     if stage.near:
         x = np.linspace(0, 1, STEPS + 1)
@@ -53,6 +56,16 @@ def duplicates(stored: Stored, table: Documents) -> dict[str, Any]:
         above = np.linspace(threshold, 1, 1001)
         found["missed"] = float(((1 - above**rows) ** bands).mean())
     return found
+
+
+def _giants(table: Documents, limit: int) -> list[dict[str, Any]]:
+    kept = table.table.filter(table.kept)
+    large = kept.filter(pc.greater(pc.fill_null(kept.column("cluster_size"), 0), limit))
+    order = [("cluster_size", "descending"), ("doc_id", "ascending")]
+    return [
+        {"survivor": row["doc_id"], "source": row["source"], "documents": row["cluster_size"]}
+        for row in large.select(["doc_id", "source", "cluster_size"]).sort_by(order).to_pylist()[:20]
+    ]
 
 
 def _losses(table: Documents) -> list[dict[str, Any]]:

@@ -110,13 +110,13 @@ def _union(nodes: I32, keys: U64, parents: I32, least: U64, names: U64) -> None:
                 parents[max(one, other)] = min(one, other)
     for k in range(len(nodes)):
         root = _root(parents, nodes[k])
-        least[root] = min(least[root], keys[k])
+        least[root] = min(least[root], keys[k] & ~nb.uint64(3))
     for node in range(len(names)):
         names[node] = least[_root(parents, node)]
 
 
 def components(nodes: I32, keys: U64, count: int) -> U64:
-    """The component of every node, named after its least key.
+    """The component of every node, named after its least key, whose two lowest bits do not count.
 
     Args:
         nodes: int32[memberships], below `count`.

@@ -1,7 +1,8 @@
 """Exact verification: which documents of a component have a kept one that is similar enough (RULES 11.4).
 
 Documents come in survivor order. One is removed if the Jaccard similarity of its shingle set with some kept
-document's reaches the threshold; the first such document is its survivor. Nothing is estimated: candidates are
+document's reaches the threshold, or if both bear one label (the same letters, the same address); the first
+such document is its survivor. Nothing is estimated: candidates are
 found by prefix filtering (AllPairs, Bayardo et al. 2007; PPJoin, Xiao et al. 2008), which loses no pair.
 
 Sets that reach the threshold overlap in at least t / (1 + t) * (|x| + |y|) elements, so under any one order of
@@ -72,12 +73,20 @@ def _slot(keys: U64, key: np.uint64) -> int:
 
 
 @nb.njit(cache=True, nogil=True)
+def _alike(labels: U64, x: int, y: int) -> bool:
+    found = False
+    for kind in range(labels.shape[1]):
+        found |= labels[x, kind] != 0 and labels[x, kind] == labels[y, kind]
+    return found
+
+
+@nb.njit(cache=True, nogil=True)
 def _direct(
     elements: U64,
     bounds: I64,
     first: I64,
     last: I64,
-    letters: U64,
+    labels: U64,
     threshold: float,
     survivor: I64,
     similarity: F64,
@@ -88,11 +97,13 @@ def _direct(
             size = bounds[x + 1] - bounds[x]
             for y in range(first[k], x):
                 other = bounds[y + 1] - bounds[y]
-                if survivor[y] >= 0 or not size or not other:
+                if survivor[y] >= 0:
                     continue
-                if letters[x] == letters[y]:
+                if _alike(labels, x, y):
                     survivor[x] = y
                     break
+                if not size or not other:
+                    continue
                 if min(size, other) < threshold * max(size, other) - 1e-6:
                     continue
                 value = _similarity(elements, bounds[x], bounds[x + 1], bounds[y], bounds[y + 1], threshold)
@@ -107,7 +118,7 @@ def _indexed(
     elements: U64,
     bounds: I64,
     singles: int,
-    letters: I64,
+    labels: I64,
     threshold: float,
     slots: int,
     room: int,
@@ -127,17 +138,15 @@ def _indexed(
     older = np.full(len(survivor), -1, np.int32)
     kept = np.zeros(_CLASSES, np.int32)
     smallest = np.zeros(_CLASSES, np.int64)
-    same = np.full(len(survivor), -1, np.int64)  # the first kept set with these letters
+    same = np.full((labels.shape[1], len(survivor) + 1), -1, np.int64)  # the first kept set with a label
 
     for x in range(len(survivor)):
         start, size = bounds[x], bounds[x + 1] - bounds[x]
-        if size == 0:
-            continue
         low = nb.int64(np.ceil(size * threshold - 1e-6))
         high = nb.int64(np.floor(size / threshold + 1e-6))
         found = 0
-        for group in range(_class_of(max(low, 1)), _class_of(high) + 1):
-            if kept[group] == 0:
+        for group in range(_class_of(max(low, 1)), _class_of(max(high, 1)) + 1):
+            if size == 0 or kept[group] == 0:
                 continue
             if kept[group] <= _DIRECT:
                 y = newest[group]
@@ -163,7 +172,11 @@ def _indexed(
                             candidates[found] = y
                             found += 1
                     entry = entry_next[entry]
-        twin = same[letters[x]]
+        twin = nb.int64(-1)
+        for kind in range(labels.shape[1]):
+            other = same[kind, labels[x, kind]] if labels[x, kind] else -1
+            if other >= 0 and (twin < 0 or other < twin):
+                twin = other
         candidates[:found].sort()
         for k in range(found):
             y = candidates[k]
@@ -178,7 +191,11 @@ def _indexed(
             survivor[x] = twin
         if survivor[x] >= 0:
             continue
-        same[letters[x]] = x
+        for kind in range(labels.shape[1]):
+            if labels[x, kind] and same[kind, labels[x, kind]] < 0:
+                same[kind, labels[x, kind]] = x
+        if size == 0:
+            continue
         group = _class_of(size)
         smallest[group] = min(smallest[group], size) if kept[group] else size
         kept[group] += 1
@@ -212,24 +229,34 @@ def _ranked(shingles: U64, bounds: I64) -> tuple[U64, int]:
     return both & np.uint64(0xFFFFFFFF), int((counts == 1).sum()) + 1
 
 
-def survivors(shingles: U64, bounds: I64, letters: U64, groups: I64, threshold: float) -> tuple[I64, F64]:
+def _dense(labels: U64) -> I64:
+    """Labels as numbers below the number of rows plus one, kind by kind; 0 stays 0."""
+    found = np.empty(labels.shape, np.int64)
+    for kind in range(labels.shape[1]):
+        known, numbers = np.unique(labels[:, kind], return_inverse=True)
+        found[:, kind] = numbers if len(known) and known[0] == 0 else numbers + 1
+    return found
+
+
+def survivors(shingles: U64, bounds: I64, labels: U64, groups: I64, threshold: float) -> tuple[I64, F64]:
     """For each set, in survivor order within its component: the kept set that replaces it.
 
     Args:
         shingles: uint64[], sorted and unique within each set.
         bounds: int64[sets + 1].
-        letters: uint64[sets]; sets with equal letters count as equal, whatever their shingles.
+        labels: uint64[sets, kinds]; sets with one label of a kind count as equal, whatever their shingles; 0 is
+            no label.
         groups: int64[components + 1], the sets of each component.
         threshold: least Jaccard similarity of a removed set with its survivor, in (0, 1].
 
     Returns:
-        int64[sets], -1 where the set is kept; float64[sets], the similarity, 1.0 where it is kept. Empty
-        sets are kept.
+        int64[sets], -1 where the set is kept; float64[sets], the similarity, 1.0 where it is kept or shares a
+        label with its survivor. Empty sets have labels only.
     """
     survivor = np.full(len(bounds) - 1, -1, np.int64)
     similarity = np.ones(len(bounds) - 1, np.float64)
     small = np.diff(groups) <= _SMALL
-    _direct(shingles, bounds, groups[:-1][small], groups[1:][small], letters, threshold, survivor, similarity)
+    _direct(shingles, bounds, groups[:-1][small], groups[1:][small], labels, threshold, survivor, similarity)
     for group in np.flatnonzero(~small).tolist():
         first, last = int(groups[group]), int(groups[group + 1])
         own = bounds[first : last + 1] - bounds[first]
@@ -238,7 +265,7 @@ def survivors(shingles: U64, bounds: I64, letters: U64, groups: I64, threshold: 
         room = int((sizes - np.ceil(sizes * threshold - 1e-6) + 1).sum()) + 1
         slots = 1 << max(4, (2 * room).bit_length())
         inside = survivor[first:last]
-        _, labels = np.unique(letters[first:last], return_inverse=True)
-        _indexed(elements, own, singles, labels, threshold, slots, room, inside, similarity[first:last])
+        dense = _dense(labels[first:last])
+        _indexed(elements, own, singles, dense, threshold, slots, room, inside, similarity[first:last])
         inside[inside >= 0] += first
     return survivor, similarity

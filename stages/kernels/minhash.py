@@ -11,6 +11,7 @@ Comparing shingle sets is the business of `jaccard`.
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
 from typing import Final
 
@@ -18,7 +19,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from stages.kernels.units import characters, digest, finish, hashes
+from stages.kernels.characters import DIGIT, classes
+from stages.kernels.units import FOLD, characters, digest, finish, hashes
 
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
@@ -32,11 +34,26 @@ _EMPTY: Final = np.uint32(0xFFFFFFFF)
 
 @lru_cache(maxsize=8)
 def permutations(count: int, seed: int) -> tuple[U32, U32]:
-    """(a, b), uint32[count] each, as `datasketch.MinHash(num_perm=count, seed=seed)` draws them."""
-    from datasketch import MinHash  # noqa: PLC0415 - it imports scipy, which takes longer than all of this
+    """(a, b), uint32[count] each, as `datasketch.MinHash(num_perm=count, seed=seed)` draws them.
 
-    a, b = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations
-    return np.ascontiguousarray(a, np.uint32), np.ascontiguousarray(b, np.uint32)
+    Drawn here by the same generator, whose stream numpy promises never to change: importing datasketch costs
+    a worker a second and 40 MB, for scipy.
+    """
+    draw = np.random.RandomState(seed)
+    a = draw.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return a, draw.randint(0, 1 << 32, count, dtype=np.uint32)
+
+
+@lru_cache(maxsize=2)
+def folding(fold_digits: bool) -> U32:
+    """The table of the scans; with `fold_digits` every decimal digit of every script is read as 0."""
+    if not fold_digits:
+        return characters()
+    table = characters().copy()
+    digits = np.flatnonzero(classes() & DIGIT)
+    digits = digits[[unicodedata.decimal(chr(code), None) is not None for code in digits.tolist()]]
+    table[digits] = table[digits] & ~np.uint32(FOLD) | np.uint32(ord("0"))
+    return table
 
 
 @nb.njit(cache=True, nogil=True)
@@ -134,7 +151,9 @@ def _signatures(
                 _band_keys(signature, bands, len(a) // bands, keys[row])
 
 
-def signatures(data: U8, offsets: I64, n: int, count: int, seed: int) -> tuple[U32, I64]:
+def signatures(
+    data: U8, offsets: I64, n: int, count: int, seed: int, *, fold_digits: bool = False
+) -> tuple[U32, I64]:
     """MinHash signatures of NFC texts, which datasketch loads.
 
     Args:
@@ -143,6 +162,7 @@ def signatures(data: U8, offsets: I64, n: int, count: int, seed: int) -> tuple[U
         n: tokens in a shingle.
         count: permutations.
         seed: datasketch's seed.
+        fold_digits: read every digit as 0 (RULES 11.1).
 
     Returns:
         uint32[texts, count] (all ones for a text without shingle), and int64[texts]: shingles, repetitions
@@ -153,11 +173,13 @@ def signatures(data: U8, offsets: I64, n: int, count: int, seed: int) -> tuple[U
     counts = np.zeros(texts, np.int64)
     a, b = permutations(count, seed)
     keys, letters = np.zeros((texts, 0), np.uint64), np.zeros(texts, np.uint64)
-    _signatures(data, offsets, characters(), n, a, b, 0, out, keys, counts, letters)
+    _signatures(data, offsets, folding(fold_digits), n, a, b, 0, out, keys, counts, letters)
     return out, counts
 
 
-def band_keys(data: U8, offsets: I64, n: int, bands: int, rows: int, seed: int) -> tuple[U64, U64, I64]:
+def band_keys(
+    data: U8, offsets: I64, n: int, bands: int, rows: int, seed: int, *, fold_digits: bool = False
+) -> tuple[U64, U64, I64]:
     """The band keys of NFC texts.
 
     Args:
@@ -167,6 +189,7 @@ def band_keys(data: U8, offsets: I64, n: int, bands: int, rows: int, seed: int) 
         bands: how many keys a text gets.
         rows: permutations that share a key.
         seed: datasketch's seed.
+        fold_digits: read every digit as 0.
 
     Returns:
         uint64[texts, bands]; uint64[texts], the hashes of the letters; int64[texts], shingles, repetitions
@@ -178,7 +201,7 @@ def band_keys(data: U8, offsets: I64, n: int, bands: int, rows: int, seed: int) 
     a, b = permutations(bands * rows, seed)
     letters = np.zeros(texts, np.uint64)
     out = np.zeros((0, len(a)), np.uint32)
-    _signatures(data, offsets, characters(), n, a, b, bands, out, keys, counts, letters)
+    _signatures(data, offsets, folding(fold_digits), n, a, b, bands, out, keys, counts, letters)
     return keys, letters, counts
 
 
@@ -214,13 +237,14 @@ def _unique(values: U64, bounds: I64) -> None:
         bounds[row + 1] = to
 
 
-def shingle_sets(data: U8, offsets: I64, n: int) -> tuple[U64, I64, U64]:
+def shingle_sets(data: U8, offsets: I64, n: int, *, fold_digits: bool = False) -> tuple[U64, I64, U64]:
     """The shingle sets of NFC texts.
 
     Args:
         data: uint8[], UTF-8.
         offsets: int64[texts + 1].
         n: tokens in a shingle.
+        fold_digits: read every digit as 0.
 
     Returns:
         uint64[] and int64[texts + 1]: the shingles, sorted and unique within each text, and where each text's
@@ -229,7 +253,7 @@ def shingle_sets(data: U8, offsets: I64, n: int) -> tuple[U64, I64, U64]:
     found = np.empty(int(offsets[-1] - offsets[0]) + 1, np.uint64)
     bounds = np.zeros(len(offsets), np.int64)
     letters = np.zeros(len(offsets) - 1, np.uint64)
-    _shingles(data, offsets, characters(), n, found, bounds, letters)
+    _shingles(data, offsets, folding(fold_digits), n, found, bounds, letters)
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         found[start:stop].sort()
     _unique(found, bounds)

@@ -87,14 +87,15 @@ def _is_small(code: int, kind: int) -> bool:
 
 
 @nb.njit(cache=True, nogil=True)
-def sentences(
+def sentence_ends(
     data: npt.NDArray[np.uint8],
     start: int,
     stop: int,
     table: npt.NDArray[np.uint8],
     known: npt.NDArray[np.uint64],
+    ends: npt.NDArray[np.int64],
 ) -> int:
-    """Number of sentences of one text.
+    """Number of sentences of one text, and where they end.
 
     Args:
         data: uint8[], UTF-8.
@@ -102,6 +103,7 @@ def sentences(
         stop: end of the text, exclusive.
         table: `characters.classes()`.
         known: `abbreviations()`.
+        ends: int64[], filled as far as it reaches with the end of each sentence, exclusive.
     """
     count = 0
     begin = start
@@ -113,6 +115,8 @@ def sentences(
         if kind & (LETTER | NUMBER):
             content = True
         if code == 10 and at + 1 < stop and data[at + 1] == 10:
+            if content and count < len(ends):
+                ends[count] = at + 2
             count += content
             content = False
             begin = at + 2
@@ -149,10 +153,27 @@ def sentences(
                 (lone and _abbreviated(data, begin, first, known, small)) or (small and not lone)
             ):
                 continue
+        if content and count < len(ends):
+            ends[count] = at
         count += content
         content = False
         begin = at
+    if content and count < len(ends):
+        ends[count] = stop
     return count + content
+
+
+@nb.njit(cache=True, nogil=True)
+def sentences(
+    data: npt.NDArray[np.uint8],
+    start: int,
+    stop: int,
+    table: npt.NDArray[np.uint8],
+    known: npt.NDArray[np.uint64],
+) -> int:
+    """Number of sentences of one text; arguments as of `sentence_ends`."""
+    count: int = sentence_ends(data, start, stop, table, known, np.empty(0, np.int64))
+    return count
 
 
 @nb.njit(cache=True, nogil=True)

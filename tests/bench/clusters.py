@@ -1,10 +1,12 @@
 """From band keys to components: synthetic documents, seconds and memory of one core.
 
-    python tests/bench/clusters.py [DOCUMENTS]
+    python -m tests.bench.clusters [DOCUMENTS [EDGES]]
 
-One document in ten shares each of its keys with a probability of 0.6 with one of its neighbours. Not a test.
+One document in ten shares each of its keys with a probability of 0.6 with one of its neighbours. With EDGES, memberships beyond them are merged over files before
+they are settled, as the pipeline does. Not a test.
 """
 
+import hashlib
 import resource
 import shutil
 import sys
@@ -42,19 +44,46 @@ if __name__ == "__main__":
         key, row = np.ascontiguousarray(found["key"]), np.ascontiguousarray(found["row"])
         return pa.table({"key": key, "row": row, "part": np.zeros(len(row), np.uint32)})
 
-    stage.settle(stage.decide(bucket(0).slice(0, 1000), 0), 0)
+    def peak() -> float:
+        """MB so far."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    stage.settle(stage.merge(stage.decide(bucket(0).slice(0, 1000), 0), 0), 0)
+    before = peak()
     spent = 0.0
-    decided = []
+    decided: list[Path] = []
+
+    def kept(table: pa.Table) -> Path:
+        """A file of decisions, as the store holds them."""
+        path = folder / f"{time.perf_counter_ns()}.arrow"
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        return path
+
+    def read(paths: list[Path]) -> pa.Table:
+        """Files of decisions, memory-mapped."""
+        return pa.concat_tables(
+            [pa.ipc.open_file(pa.memory_map(str(path), "rb")).read_all() for path in paths]
+        )
+
     for number in range(64):
         findings = bucket(number)
         start = time.process_time()
-        decided.append(stage.decide(findings, 0))
+        found = stage.decide(findings, 0)
         spent += time.process_time() - start
-    print(f"decided {spent:.1f} s, {sum(map(len, decided))} memberships")
+        decided.append(kept(found))
+    total = len(read(decided))
+    print(f"decided {spent:.1f} s, {total} memberships; peak {before:.0f} MB before, {peak():.0f} MB now")
+    edges = int(sys.argv[2]) if len(sys.argv) > 2 else total
     start = time.process_time()
-    ruling = stage.settle(pa.concat_tables(decided), 0)
-    print(f"settled {time.process_time() - start:.1f} s, {len(ruling)} candidates")
+    while len(read(decided)) > edges and len(decided) > 1:
+        decided = [kept(stage.merge(read(decided[k : k + 2]), 0)) for k in range(0, len(decided), 2)]
+        print(f"  merged into {len(decided)} files, {len(read(decided))} memberships; peak {peak():.0f} MB")
+    ruling = stage.settle(read(decided), 0)
+    spent += time.process_time() - start
+    own = ruling.sort_by([("part", "ascending"), ("row", "ascending")])
+    digest = hashlib.sha256(own["component"].to_numpy().tobytes()).hexdigest()[:16]
     print(
-        f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB (that of the set-up counts too)"
+        f"settled: {spent:.1f} s in all, {len(ruling)} candidates, components {digest}; peak {peak():.0f} MB"
     )
     shutil.rmtree(folder)

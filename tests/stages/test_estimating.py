@@ -72,8 +72,8 @@ def test_a_given_number_of_bytes_is_not_measured() -> None:
     later = Later(train=Training())
     assert Mix(tokens=9, later=later, bytes_per_token=3).rounds == 2
     assert Mix(tokens=9, later=later, bytes_per_token={"web": 3}).rounds == 3
-    assert "text" not in Mix(tokens=9, later=later, bytes_per_token=3).surveyed(1)
-    assert "text" in Mix(tokens=9, later=later).surveyed(1)
+    assert "text" not in Mix(tokens=9, later=later, bytes_per_token=3).survey_reads(1)
+    assert "text" in Mix(tokens=9, later=later).survey_reads(1)
 
 
 def test_texts_that_are_too_few_to_learn_from_are_counted_as_english(tmp_path: Path) -> None:
