@@ -62,7 +62,7 @@ class Config(BaseModel):
     width: Count = 384
     """Size of the residual stream; a multiple of 2 x heads."""
     hidden: CountOrNone = 0
-    """Width of the SwiGLU layer; 0: 8/3 of `width`, rounded up to a multiple of 32."""
+    """Width of the SwiGLU layer; 0: 8/3 of `width`, to the nearest multiple of 64 that is not 0."""
     positions: Literal["rope", "alibi"] = "rope"
     """How attention knows distance: rotation of queries and keys, or a linear penalty."""
     rope_base: Positive = 10000.0
@@ -190,7 +190,7 @@ class Config(BaseModel):
         """Replaces "as the others imply" (0, -1) by what it comes to, so that a run's record is complete."""
         implied = {
             "kv_heads": self.kv_heads or self.heads,
-            "hidden": self.hidden or -(-8 * self.width // 96) * 32,
+            "hidden": self.hidden or max(64, round(self.width / 24) * 64),
             "lr": self.lr or min(4e-3, 0.5 / self.width),
             "warmup": min(2000, self.steps // 10) if self.warmup < 0 else self.warmup,
         }

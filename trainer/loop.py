@@ -176,7 +176,8 @@ class Run:
         valid, real = world.total(counts.to(world.device)).tolist()
         sums = torch.zeros(2, len(names), dtype=torch.float64, device=world.device)
         # Dropout draws depend on step and rank, not on the past, so there is no generator to save.
-        torch.manual_seed(int(key64("dropout", config.seed, self.step, world.rank)) >> 1)
+        if config.dropout:
+            torch.manual_seed(int(key64("dropout", config.seed, self.step, world.rank)) >> 1)
         for number, host in enumerate(micros):
             batch = host.to(world.device)
             with world.quiet(self.called, last=number == len(micros) - 1), world.precision():
@@ -223,11 +224,11 @@ class Run:
             if not math.isfinite(line["loss"]):
                 raise DivergedError(f"the loss of step {line['step']} is {line['loss']}; {advice}")
             return None
-        history = self.log.steps()
-        wrong = self.guard.judge(line, history)
+        history = self.log.recent
+        wrong = self.guard.judge(line, list(history))
         if wrong:
             self.say(f"step {line['step']}: {wrong}")
-            recent = sum("skipped" in past for past in history[-PATIENCE:])
+            recent = sum("skipped" in past for past in list(history)[-PATIENCE:])
             if recent == PATIENCE or len(self.guard.events) >= ROLLBACKS:
                 raise DivergedError(f"step {line['step']}: {wrong}, again and again; {advice}")
         return wrong
@@ -311,7 +312,6 @@ class Run:
         """The run in one file, made from its metrics; the last thing that is written."""
         steps, evals = self.log.steps(), self.log.evals()
         final = [line["loss"] for line in steps[-10:]]
-        seconds = sum(line["seconds"] for line in self.log.lines)
         result = {
             "steps": self.step,
             "train_loss_first": steps[0]["loss"],
@@ -322,7 +322,7 @@ class Run:
             "tokens": self.tokens,
             "epochs": self.order.position(self.step) / self.order.rows,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "seconds": seconds,
+            "seconds": self.log.seconds,
             "tokens_per_s": self.tokens / max(1e-9, sum(line["seconds"] for line in steps)),
             "peak_memory_bytes": max(line["memory_bytes"] for line in steps),
             "device": str(self.world.device),
@@ -342,7 +342,7 @@ class Run:
         """Share of the time budget that training steps have used up, the same on every rank."""
         if not self.config.minutes:
             return 0.0
-        used = torch.tensor([sum(line["seconds"] for line in self.log.lines)], device=self.world.device)
+        used = torch.tensor([self.log.seconds], device=self.world.device)
         return float(self.world.total(used)) / self.world.size / (60 * self.config.minutes)
 
     def out_of_time(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -22,6 +23,8 @@ __all__ = ["TIMING", "Log", "unigram_entropy", "write_json"]
 
 TIMING: Final = frozenset({"seconds", "cpu_seconds", "tokens_per_s", "memory_bytes", "mfu"})
 """Keys that differ between two runs of the same configuration."""
+RECENT: Final = 64
+"""Steps that are at hand for whoever judges the next one."""
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -35,7 +38,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 class Log:
-    """`metrics.jsonl`, opened for the steps after `step`; without `write` (other ranks) only remembered."""
+    """`metrics.jsonl`, opened for the steps after `step`; without `write` (other ranks) only remembered.
+
+    `lines` holds them all, `recent` the last RECENT steps, `seconds` what they took.
+    """
 
     def __init__(self, path: Path, step: int, *, write: bool = True) -> None:
         self.path, self._writes = path, write
@@ -47,6 +53,8 @@ class Log:
         """Forgets the lines of later steps."""
         self.close()
         self.lines = [line for line in self.lines if line["step"] <= step]
+        self.recent = deque(self.steps(), RECENT)
+        self.seconds = math.fsum(line["seconds"] for line in self.lines)
         if not self._writes:
             return
         beside = self.path.with_name(f".{self.path.name}.tmp")
@@ -68,6 +76,9 @@ class Log:
         """Appends a line; numbers that are not finite become null, for JSON has none."""
         clean = _finite(line)
         self.lines.append(clean)
+        self.seconds += clean["seconds"]
+        if "eval" not in clean:
+            self.recent.append(clean)
         if self._file:
             self._file.write(json.dumps(clean) + "\n")
             self._file.flush()
