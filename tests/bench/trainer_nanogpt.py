@@ -141,7 +141,9 @@ def main() -> None:
         held_out = torch.from_numpy(rows.rows(range(len(rows))).astype(np.int64))
         for seed in range(options.seeds):
             model = options.nanogpt / "model.py"
-            results["nanoGPT"].append(nanogpt(model, ids, held_out, seed, options.steps, compiled=options.compile))
+            results["nanoGPT"].append(
+                nanogpt(model, ids, held_out, seed, options.steps, compiled=options.compile)
+            )
             changes = {"threads": options.threads, "compile": options.compile} | json.loads(options.set)
             results["ours"].append(ours(packed, root / f"o{seed}", seed, options.steps, changes))
     for name, runs in results.items():
