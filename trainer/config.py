@@ -89,6 +89,9 @@ class Config(BaseModel):
     """Steps over which the batch grows linearly to `batch_tokens`; 0: full from the start."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Decides initial weights, order of rows, masks and dropout."""
+    warm_start: str = ""
+    """Folder of a training run whose newest weights to begin with; its model must have the same shape.
+    Token ids keep their embeddings; ids that the older vocabulary lacked begin at the mean of the others."""
 
     # --- optimisation ----------------------------------------------------------------------------------
     optimiser: Literal["adamw", "muon"] = "adamw"

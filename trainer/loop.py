@@ -97,10 +97,14 @@ class Run:
             self.say(f"goes on after step {self.step} from {found.folder}")
 
     def begin(self) -> None:
-        """Step 0: weights drawn from the seed, nothing learned."""
-        fresh = Decoder(self.config, self.packed.manifest.vocab_size)
-        fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
-        self.load(dict(fresh.named_parameters()))
+        """Step 0: weights drawn from the seed, or those of the run that this one starts from."""
+        vocab_size = self.packed.manifest.vocab_size
+        if self.config.warm_start:
+            self.load(checkpoint.warm_weights(Path(self.config.warm_start), self.config, vocab_size))
+        else:
+            fresh = Decoder(self.config, vocab_size)
+            fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
+            self.load(dict(fresh.named_parameters()))
         self.optimiser = Optimiser(self.model, self.config)
         self.scaler = Scaler(enabled=self.world.dtype == torch.float16)
         self.step = self.tokens = self.saved = 0
