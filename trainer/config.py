@@ -46,7 +46,7 @@ class Config(BaseModel):
 
     machine: ClassVar[frozenset[str]] = frozenset(
         {"save_every", "keep", "keep_every", "device", "micro_batch", "threads", "attention", "compile",
-         "checkpoint_activations", "parallel", "offload", "prefetch"}
+         "checkpoint_activations", "parallel", "offload", "prefetch", "trackers"}
     )  # fmt: skip
     """Keys that leave the results as they are, but for rounding."""
     free: ClassVar[frozenset[str]] = machine | {"steps", "minutes", "warmup", "eval_every", "eval_rows"}
@@ -129,6 +129,9 @@ class Config(BaseModel):
     """Newest checkpoints that are kept."""
     keep_every: CountOrNone = 0
     """Checkpoints at multiples of this many steps are kept for good; 0: none."""
+
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Where metrics go beside metrics.jsonl; each needs its package."""
 
     # --- the machine: changes speed, never the order of the data ---------------------------------------
     device: str = "auto"

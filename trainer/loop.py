@@ -12,7 +12,6 @@ bit for bit what it would have computed undisturbed. SIGTERM and SIGINT save a c
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -39,6 +38,7 @@ from trainer.optimiser import Optimiser, Scaler, learning_rate
 from trainer.order import Order, key64
 from trainer.planner import flops_per_token, peak_flops
 from trainer.trace import document_losses
+from trainer.trackers import tracker
 from trainer.world import World, started
 
 __all__ = ["Run", "train"]
@@ -121,6 +121,8 @@ class Run:
         """Steps, evaluations and checkpoints up to the end; the summary."""
         with closing(Log(self.out / "metrics.jsonl", self.step, write=self.world.main)) as log:
             self.log = log
+            if self.world.main:
+                log.trackers += [tracker(name, self.out, self.config, self.step) for name in self.config.trackers]
             if self.step == 0:
                 self.evaluate()
             while self.step < self.config.steps and not self.out_of_time():
@@ -150,7 +152,7 @@ class Run:
                 line["seconds"] = time.perf_counter() - begun  # waiting for the batch included
                 line["cpu_seconds"] = time.process_time() - worked
                 line["tokens_per_s"] = line["step_tokens"] / line["seconds"]
-                line["memory_bytes"] = self.memory()
+                line |= world.use()
                 if self.peak:
                     line["mfu"] = line["tokens_per_s"] / world.size * self.flops / self.peak
                 if "skipped" in line and config.guard == "rollback":
@@ -357,13 +359,6 @@ class Run:
         """The signal that any rank has got, or 0."""
         got = torch.tensor([self.asked[0] if self.asked else 0], device=self.world.device)
         return int(self.world.most(got))
-
-    def memory(self) -> int:
-        """Peak bytes: of the GPU's allocator, else of this process."""
-        if self.world.device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated())
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     def tell(self, line: dict[str, Any]) -> None:
         """A line for people: the first steps, then every tenth."""

@@ -16,12 +16,14 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.trackers import Tracker, numbers
+
 if TYPE_CHECKING:
     from stages.packed import Manifest, Split
 
 __all__ = ["TIMING", "Log", "unigram_entropy", "write_json"]
 
-TIMING: Final = frozenset({"seconds", "cpu_seconds", "tokens_per_s", "memory_bytes", "mfu"})
+TIMING: Final = frozenset({"seconds", "cpu_seconds", "tokens_per_s", "memory_bytes", "gpu_percent", "mfu"})
 """Keys that differ between two runs of the same configuration."""
 RECENT: Final = 64
 """Steps that are at hand for whoever judges the next one."""
@@ -45,13 +47,14 @@ class Log:
 
     def __init__(self, path: Path, step: int, *, write: bool = True) -> None:
         self.path, self._writes = path, write
+        self.trackers: list[Tracker] = []
         self._file: IO[str] | None = None
         self.lines = self._whole_lines()
         self.cut(step)
 
     def cut(self, step: int) -> None:
         """Forgets the lines of later steps."""
-        self.close()
+        self._shut()
         self.lines = [line for line in self.lines if line["step"] <= step]
         self.recent = deque(self.steps(), RECENT)
         self.seconds = math.fsum(line["seconds"] for line in self.lines)
@@ -79,6 +82,8 @@ class Log:
         self.seconds += clean["seconds"]
         if "eval" not in clean:
             self.recent.append(clean)
+        for tracker in self.trackers:
+            tracker.log(numbers(clean), clean["step"])
         if self._file:
             self._file.write(json.dumps(clean) + "\n")
             self._file.flush()
@@ -89,7 +94,12 @@ class Log:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Syncs and closes the file."""
+        """Syncs and closes the file, and ends the trackers."""
+        self._shut()
+        for tracker in self.trackers:
+            tracker.finish()
+
+    def _shut(self) -> None:
         self.sync()
         if self._file:
             self._file.close()
