@@ -27,12 +27,17 @@ def train(
     """Train on a recipe's shards, making them first if need be, or on a folder of shards."""
     from pipeline import recipe as recipes  # noqa: PLC0415
     from pipeline.progress import Watcher  # noqa: PLC0415
+    from pipeline.report import training  # noqa: PLC0415
     from pipeline.run import Choice, run  # noqa: PLC0415
     from pipeline.training import train_on  # noqa: PLC0415
 
     with Watcher(machine=False) as watcher:
         if target.is_dir():
-            train_on(target, out or Path("work") / "train", recipes.trainer_config(settings or ()), watcher)
+            out = out or Path("work") / "train"
+            try:
+                train_on(target, out, recipes.trainer_config(settings or ()), watcher)
+            finally:  # a run that was stopped is looked at most of all
+                training.write(out)
             return
         read = recipes.read(target, settings or (), work)
         if read.train is None:

@@ -26,6 +26,7 @@ from pipeline.keys import short
 from pipeline.lease import lease
 from pipeline.progress import Watcher
 from pipeline.recipe import Recipe
+from pipeline.report import training
 from pipeline.runs import Run
 from pipeline.store import Marker, read_table
 from pipeline.training import stopping_on_signals, train_on
@@ -263,5 +264,8 @@ def _train(recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Beg
     if not (out / "summary.json").is_file():
         begun.run().journal("train", out=str(out))
         begun.made += 1
-        train_on(packed, out, config, watcher)
+        try:
+            train_on(packed, out, config, watcher)
+        finally:
+            training.write(out)
     return key

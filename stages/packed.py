@@ -141,13 +141,10 @@ class Segments:
             if name != "segment_doc"
         }
         return cls(
-            offsets if len(offsets) else np.zeros(1, np.int64),
-            numbers["segment_lengths"],
-            ids(arrays["segment_doc"].flatten()),
-            numbers["segment_start"],
-            numbers["segment_bytes"],
+            offsets if len(offsets) else np.zeros(1, np.int64), numbers["segment_lengths"],
+            ids(arrays["segment_doc"].flatten()), numbers["segment_start"], numbers["segment_bytes"],
             numbers["segment_source"],
-        )
+        )  # fmt: skip
 
 
 class _Shard:
@@ -181,7 +178,7 @@ class _Shard:
         }
         self._bounds = np.zeros(len(self.batches), np.int64)
         for number, batch in enumerate(self.batches):
-            _segment_bounds(batch)
+            _segment_bounds(batch)  # so that one column's bounds serve all
             for name, column in zip(expected.names, batch.columns, strict=True):
                 buffers = column.buffers()
                 place = (buffers[-1].address if buffers[-1] is not None else file.address) - file.address
@@ -198,7 +195,9 @@ class _Shard:
     def rows(self, rows: Ints) -> npt.NDArray[Any]:
         """Tokens of these rows, copied."""
         batch = self.batch_of(rows)
-        return self._at(self._row, self._begins["input_ids"][batch] + (rows - self.first[batch]) * self._row.itemsize)
+        return self._at(
+            self._row, self._begins["input_ids"][batch] + (rows - self.first[batch]) * self._row.itemsize
+        )
 
     def bounds(self, rows: Ints) -> Ints:
         """First segment and the one behind the last of these rows, counted in their record batches: (n, 2)."""
@@ -227,19 +226,19 @@ def _segment_bounds(table: pa.Table | pa.RecordBatch) -> Ints:
     Raises:
         PackedError: columns of a row that do not name the same number of segments.
     """
-    found: Ints | None = None
-    for name in table.schema.names:
-        if name != "input_ids":
-            offsets = np.asarray(whole(table[name]).offsets).astype(np.int64)
-            offsets = offsets - offsets[:1]
-            if found is not None and not np.array_equal(offsets, found):
-                raise PackedError(f"{name} has other segments than segment_lengths; pack again")
-            found = offsets
-    assert found is not None
-    return found
+    offsets = {
+        name: np.asarray(whole(table[name]).offsets).astype(np.int64)
+        for name in table.schema.names
+        if name != "input_ids"
+    }
+    found = {name: bounds - bounds[:1] for name, bounds in offsets.items()}
+    for name, bounds in found.items():
+        if not np.array_equal(bounds, found["segment_lengths"]):
+            raise PackedError(f"{name} has other segments than segment_lengths; pack again")
+    return found["segment_lengths"]
 
 
-_KINDS: Final = {
+_KINDS: Final[dict[str, np.dtype[Any]]] = {
     "segment_lengths": np.dtype(np.uint32), "segment_start": np.dtype(np.uint32),
     "segment_bytes": np.dtype(np.uint32), "segment_source": np.dtype(np.uint16),
     "segment_doc": np.dtype((np.uint8, 16)),

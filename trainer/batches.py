@@ -92,7 +92,7 @@ class _Segments:
     """The segments of a batch, row after row, each row's padding (maybe none) as one more at its end."""
 
     row: Ints
-    column: Ints
+    column: NDArray[np.int32]
     length: Ints
     source: Ints
     learnt: NDArray[np.bool_]
@@ -181,7 +181,9 @@ class Batches:
             hidden = chosen & (_unit(fate) < HIDDEN_SHARE)
             replaced = chosen & ~hidden & (_unit(fate) < HIDDEN_SHARE + REPLACED_SHARE)
             anything = (mix64(fate + GOLDEN) % np.uint64(self.manifest.vocab_size)).astype(np.int32)
-            mask_id = np.int32(self.manifest.vocab_size)  # the model has a row more than the vocabulary for it
+            mask_id = np.int32(
+                self.manifest.vocab_size
+            )  # the model has a row more than the vocabulary for it
             inputs = np.where(hidden, mask_id, np.where(replaced, anything, tokens))
             return inputs, np.where(chosen, tokens, IGNORED).astype(np.int64), np.full_like(column, length)
         labels = np.empty(len(tokens), np.int64)
@@ -198,8 +200,16 @@ class Batches:
         return tokens, labels, np.maximum(column + 1, segments.spread(segments.column + prefix))
 
     def steps(
-        self, order: Order, first: int, last: int, *, skip: frozenset[int], rank: int, world: int,
-        micro: int, pin: bool = False,
+        self,
+        order: Order,
+        first: int,
+        last: int,
+        *,
+        skip: frozenset[int],
+        rank: int,
+        world: int,
+        micro: int,
+        pin: bool = False,
     ) -> Generator[list[Batch]]:
         """The micro-batches of this rank for steps `first` to `last` (exclusive), prepared ahead.
 

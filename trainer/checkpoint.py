@@ -25,8 +25,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from trainer.config import Config
+from trainer.model import embedding_rows
 
-__all__ = ["Checkpoint", "DamagedError", "MismatchError", "check_same_run", "newest", "prune", "read", "save"]
+__all__ = [
+    "Checkpoint", "DamagedError", "MismatchError", "check_same_run", "newest", "prune", "read", "save",
+    "warm_weights",
+]  # fmt: skip
 
 FORMAT = 1
 _MODEL, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
@@ -157,6 +161,43 @@ def check_same_run(state: Mapping[str, Any], config: Config, fingerprint: str, w
         raise MismatchError(
             f"{where} belongs to a run with another configuration: {', '.join(changed)}; {elsewhere}"
         )
+
+
+SHAPE = ("layers", "heads", "kv_heads", "width", "hidden", "positions", "rope_base", "qk_norm", "tied")
+"""Keys that two runs must share for one's weights to mean the same in the other."""
+
+
+def warm_weights(run: Path, config: Config, vocab_size: int) -> dict[str, torch.Tensor]:
+    """The newest weights of another run, for a model of `config` whose vocabulary may have grown.
+
+    Rows of the embedding and of an untied head are copied for the ids that were known (and for the hidden
+    token, where both objectives are `masked`); new rows begin at the mean of the known ones (Hewitt 2021),
+    which makes them likely as an average token and moves no other probability far.
+
+    Raises:
+        MismatchError: no checkpoint there, another shape, or a vocabulary that shrank.
+    """
+    found = newest(run)
+    if found is None:
+        raise MismatchError(f"warm_start: {run} holds no whole checkpoint; give the folder of a training run")
+    theirs, known = found.state["config"], int(found.state["vocab_size"])
+    mine = config.model_dump(mode="json")
+    if differ := [f"{key} {theirs[key]!r}, here {mine[key]!r}" for key in SHAPE if theirs[key] != mine[key]]:
+        raise MismatchError(f"warm_start: {found.folder} has another shape: {'; '.join(differ)}; make them equal")
+    if vocab_size < known:
+        raise MismatchError(
+            f"warm_start: {found.folder} knows {known} tokens, these shards have {vocab_size}; "
+            "a vocabulary may only grow: tokenize with one that has the old ids and more"
+        )
+    weights = dict(found.model)
+    for name in {"embedding.weight", "head.weight"} & weights.keys():
+        old = weights[name]
+        new = old[:known].mean(0).repeat(embedding_rows(config, vocab_size), 1)
+        new[:known] = old[:known]
+        if config.objective == theirs["objective"] == "masked":
+            new[vocab_size] = old[known]
+        weights[name] = new
+    return weights
 
 
 def _steps(out: Path) -> list[tuple[int, Path]]:

@@ -46,7 +46,7 @@ class Config(BaseModel):
 
     machine: ClassVar[frozenset[str]] = frozenset(
         {"save_every", "keep", "keep_every", "device", "micro_batch", "threads", "attention", "compile",
-         "checkpoint_activations", "parallel", "offload", "prefetch"}
+         "checkpoint_activations", "parallel", "offload", "prefetch", "trackers"}
     )  # fmt: skip
     """Keys that leave the results as they are, but for rounding."""
     free: ClassVar[frozenset[str]] = machine | {"steps", "minutes", "warmup", "eval_every", "eval_rows"}
@@ -62,7 +62,7 @@ class Config(BaseModel):
     width: Count = 384
     """Size of the residual stream; a multiple of 2 x heads."""
     hidden: CountOrNone = 0
-    """Width of the SwiGLU layer; 0: 8/3 of `width`, rounded up to a multiple of 32."""
+    """Width of the SwiGLU layer; 0: 8/3 of `width`, to the nearest multiple of 64 that is not 0."""
     positions: Literal["rope", "alibi"] = "rope"
     """How attention knows distance: rotation of queries and keys, or a linear penalty."""
     rope_base: Positive = 10000.0
@@ -89,6 +89,9 @@ class Config(BaseModel):
     """Steps over which the batch grows linearly to `batch_tokens`; 0: full from the start."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Decides initial weights, order of rows, masks and dropout."""
+    warm_start: str = ""
+    """Folder of a training run whose newest weights to begin with; its model must have the same shape.
+    Token ids keep their embeddings; ids that the older vocabulary lacked begin at the mean of the others."""
 
     # --- optimisation ----------------------------------------------------------------------------------
     optimiser: Literal["adamw", "muon"] = "adamw"
@@ -126,6 +129,9 @@ class Config(BaseModel):
     """Newest checkpoints that are kept."""
     keep_every: CountOrNone = 0
     """Checkpoints at multiples of this many steps are kept for good; 0: none."""
+
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Where metrics go beside metrics.jsonl; each needs its package."""
 
     # --- the machine: changes speed, never the order of the data ---------------------------------------
     device: str = "auto"
@@ -190,7 +196,7 @@ class Config(BaseModel):
         """Replaces "as the others imply" (0, -1) by what it comes to, so that a run's record is complete."""
         implied = {
             "kv_heads": self.kv_heads or self.heads,
-            "hidden": self.hidden or -(-8 * self.width // 96) * 32,
+            "hidden": self.hidden or max(64, round(self.width / 24) * 64),
             "lr": self.lr or min(4e-3, 0.5 / self.width),
             "warmup": min(2000, self.steps // 10) if self.warmup < 0 else self.warmup,
         }

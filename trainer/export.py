@@ -66,7 +66,9 @@ def export_llama(model: Decoder, manifest: Manifest, tokenizer: Path, folder: Pa
         "torch_dtype": "float32",
     }
     (folder / "config.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-    tensors = {_renamed(name): _halves(name, value.detach(), config) for name, value in model.named_parameters()}
+    tensors = {
+        _renamed(name): _halves(name, value.detach(), config) for name, value in model.named_parameters()
+    }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     if tokenizer.is_file():
         shutil.copyfile(tokenizer, folder / "tokenizer.json")

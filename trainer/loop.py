@@ -12,7 +12,6 @@ bit for bit what it would have computed undisturbed. SIGTERM and SIGINT save a c
 from __future__ import annotations
 
 import math
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -39,6 +38,7 @@ from trainer.optimiser import Optimiser, Scaler, learning_rate
 from trainer.order import Order, key64
 from trainer.planner import flops_per_token, peak_flops
 from trainer.trace import document_losses
+from trainer.trackers import tracker
 from trainer.world import World, started
 
 __all__ = ["Run", "train"]
@@ -97,10 +97,14 @@ class Run:
             self.say(f"goes on after step {self.step} from {found.folder}")
 
     def begin(self) -> None:
-        """Step 0: weights drawn from the seed, nothing learned."""
-        fresh = Decoder(self.config, self.packed.manifest.vocab_size)
-        fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
-        self.load(dict(fresh.named_parameters()))
+        """Step 0: weights drawn from the seed, or those of the run that this one starts from."""
+        vocab_size = self.packed.manifest.vocab_size
+        if self.config.warm_start:
+            self.load(checkpoint.warm_weights(Path(self.config.warm_start), self.config, vocab_size))
+        else:
+            fresh = Decoder(self.config, vocab_size)
+            fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
+            self.load(dict(fresh.named_parameters()))
         self.optimiser = Optimiser(self.model, self.config)
         self.scaler = Scaler(enabled=self.world.dtype == torch.float16)
         self.step = self.tokens = self.saved = 0
@@ -117,6 +121,8 @@ class Run:
         """Steps, evaluations and checkpoints up to the end; the summary."""
         with closing(Log(self.out / "metrics.jsonl", self.step, write=self.world.main)) as log:
             self.log = log
+            if self.world.main:
+                log.trackers += [tracker(name, self.out, self.config, self.step) for name in self.config.trackers]
             if self.step == 0:
                 self.evaluate()
             while self.step < self.config.steps and not self.out_of_time():
@@ -146,7 +152,7 @@ class Run:
                 line["seconds"] = time.perf_counter() - begun  # waiting for the batch included
                 line["cpu_seconds"] = time.process_time() - worked
                 line["tokens_per_s"] = line["step_tokens"] / line["seconds"]
-                line["memory_bytes"] = self.memory()
+                line |= world.use()
                 if self.peak:
                     line["mfu"] = line["tokens_per_s"] / world.size * self.flops / self.peak
                 if "skipped" in line and config.guard == "rollback":
@@ -176,7 +182,8 @@ class Run:
         valid, real = world.total(counts.to(world.device)).tolist()
         sums = torch.zeros(2, len(names), dtype=torch.float64, device=world.device)
         # Dropout draws depend on step and rank, not on the past, so there is no generator to save.
-        torch.manual_seed(int(key64("dropout", config.seed, self.step, world.rank)) >> 1)
+        if config.dropout:
+            torch.manual_seed(int(key64("dropout", config.seed, self.step, world.rank)) >> 1)
         for number, host in enumerate(micros):
             batch = host.to(world.device)
             with world.quiet(self.called, last=number == len(micros) - 1), world.precision():
@@ -223,11 +230,11 @@ class Run:
             if not math.isfinite(line["loss"]):
                 raise DivergedError(f"the loss of step {line['step']} is {line['loss']}; {advice}")
             return None
-        history = self.log.steps()
-        wrong = self.guard.judge(line, history)
+        history = self.log.recent
+        wrong = self.guard.judge(line, list(history))
         if wrong:
             self.say(f"step {line['step']}: {wrong}")
-            recent = sum("skipped" in past for past in history[-PATIENCE:])
+            recent = sum("skipped" in past for past in list(history)[-PATIENCE:])
             if recent == PATIENCE or len(self.guard.events) >= ROLLBACKS:
                 raise DivergedError(f"step {line['step']}: {wrong}, again and again; {advice}")
         return wrong
@@ -311,7 +318,6 @@ class Run:
         """The run in one file, made from its metrics; the last thing that is written."""
         steps, evals = self.log.steps(), self.log.evals()
         final = [line["loss"] for line in steps[-10:]]
-        seconds = sum(line["seconds"] for line in self.log.lines)
         result = {
             "steps": self.step,
             "train_loss_first": steps[0]["loss"],
@@ -322,7 +328,7 @@ class Run:
             "tokens": self.tokens,
             "epochs": self.order.position(self.step) / self.order.rows,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "seconds": seconds,
+            "seconds": self.log.seconds,
             "tokens_per_s": self.tokens / max(1e-9, sum(line["seconds"] for line in steps)),
             "peak_memory_bytes": max(line["memory_bytes"] for line in steps),
             "device": str(self.world.device),
@@ -342,7 +348,7 @@ class Run:
         """Share of the time budget that training steps have used up, the same on every rank."""
         if not self.config.minutes:
             return 0.0
-        used = torch.tensor([sum(line["seconds"] for line in self.log.lines)], device=self.world.device)
+        used = torch.tensor([self.log.seconds], device=self.world.device)
         return float(self.world.total(used)) / self.world.size / (60 * self.config.minutes)
 
     def out_of_time(self) -> bool:
@@ -353,13 +359,6 @@ class Run:
         """The signal that any rank has got, or 0."""
         got = torch.tensor([self.asked[0] if self.asked else 0], device=self.world.device)
         return int(self.world.most(got))
-
-    def memory(self) -> int:
-        """Peak bytes: of the GPU's allocator, else of this process."""
-        if self.world.device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated())
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     def tell(self, line: dict[str, Any]) -> None:
         """A line for people: the first steps, then every tenth."""

@@ -9,19 +9,24 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.trackers import Tracker, numbers
+
 if TYPE_CHECKING:
     from stages.packed import Manifest, Split
 
 __all__ = ["TIMING", "Log", "unigram_entropy", "write_json"]
 
-TIMING: Final = frozenset({"seconds", "cpu_seconds", "tokens_per_s", "memory_bytes", "mfu"})
+TIMING: Final = frozenset({"seconds", "cpu_seconds", "tokens_per_s", "memory_bytes", "gpu_percent", "mfu"})
 """Keys that differ between two runs of the same configuration."""
+RECENT: Final = 64
+"""Steps that are at hand for whoever judges the next one."""
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -35,18 +40,24 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 class Log:
-    """`metrics.jsonl`, opened for the steps after `step`; without `write` (other ranks) only remembered."""
+    """`metrics.jsonl`, opened for the steps after `step`; without `write` (other ranks) only remembered.
+
+    `lines` holds them all, `recent` the last RECENT steps, `seconds` what they took.
+    """
 
     def __init__(self, path: Path, step: int, *, write: bool = True) -> None:
         self.path, self._writes = path, write
+        self.trackers: list[Tracker] = []
         self._file: IO[str] | None = None
         self.lines = self._whole_lines()
         self.cut(step)
 
     def cut(self, step: int) -> None:
         """Forgets the lines of later steps."""
-        self.close()
+        self._shut()
         self.lines = [line for line in self.lines if line["step"] <= step]
+        self.recent = deque(self.steps(), RECENT)
+        self.seconds = math.fsum(line["seconds"] for line in self.lines)
         if not self._writes:
             return
         beside = self.path.with_name(f".{self.path.name}.tmp")
@@ -68,6 +79,11 @@ class Log:
         """Appends a line; numbers that are not finite become null, for JSON has none."""
         clean = _finite(line)
         self.lines.append(clean)
+        self.seconds += clean["seconds"]
+        if "eval" not in clean:
+            self.recent.append(clean)
+        for tracker in self.trackers:
+            tracker.log(numbers(clean), clean["step"])
         if self._file:
             self._file.write(json.dumps(clean) + "\n")
             self._file.flush()
@@ -78,7 +94,12 @@ class Log:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Syncs and closes the file."""
+        """Syncs and closes the file, and ends the trackers."""
+        self._shut()
+        for tracker in self.trackers:
+            tracker.finish()
+
+    def _shut(self) -> None:
         self.sync()
         if self._file:
             self._file.close()

@@ -103,7 +103,7 @@ class _CpuNorm(torch.autograd.Function):
         scale = (torch.linalg.vecdot(x, x) / x.shape[-1]).add_(EPS).rsqrt_()[..., None]
         unit = x * scale
         ctx.save_for_backward(unit, weight, scale)
-        return unit * weight
+        return cast("Tensor", unit * weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,7 +122,7 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if _eager_on_cpu(x) and torch.is_grad_enabled():
-            return cast("Tensor", _CpuNorm.apply(x, self.weight))  # type: ignore[no-untyped-call]
+            return cast("Tensor", _CpuNorm.apply(x, self.weight))
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), EPS)
 
 
@@ -146,7 +146,7 @@ def rotate(x: Tensor, turn: Tensor) -> Tensor:
 
     `turn` (rows, seq, heads or 1, size / 2, 2) holds cosines and sines.
     """
-    pairs = x.unflatten(-1, (-1, 2))
+    pairs = x.view(*x.shape[:-1], -1, 2)
     turn = turn[:, :, : x.shape[2]]
     if _eager_on_cpu(x):  # one product of complex numbers; compilers know only real ones
         return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)

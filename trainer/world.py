@@ -6,7 +6,10 @@ globally counted labels, so that a run on several ranks computes what one would.
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import resource
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -60,6 +63,16 @@ class World:
         """Waits for all ranks."""
         if self.size > 1:
             dist.barrier()
+
+    def use(self) -> dict[str, float]:
+        """Peak memory in bytes, of the GPU's allocator or of this process; with pynvml, how busy the GPU is."""
+        if self.device.type == "cuda":
+            use: dict[str, float] = {"memory_bytes": torch.cuda.max_memory_allocated()}
+            if importlib.util.find_spec("pynvml"):
+                use["gpu_percent"] = torch.cuda.utilization()
+            return use
+        unit = 1 if sys.platform == "darwin" else 1024
+        return {"memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
 
     def micro(self, config: Config, seq_len: int) -> int:
         """Rows of a forward pass."""

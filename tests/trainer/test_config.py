@@ -23,7 +23,7 @@ def test_an_empty_mapping_and_a_bare_key_are_all_defaults() -> None:
 def test_what_others_imply_is_filled_in_and_stays_when_read_again() -> None:
     """A run's record holds no "auto" where a number decides the result, and reads back as itself."""
     config = parse({"width": 128, "heads": 4, "steps": 50})
-    assert (config.kv_heads, config.hidden, config.warmup) == (4, 352, 5)
+    assert (config.kv_heads, config.hidden, config.warmup) == (4, 320, 5)
     assert config.lr == pytest.approx(0.5 / 128)
     assert parse(config.model_dump(mode="json")) == config
 

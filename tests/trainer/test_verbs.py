@@ -161,7 +161,10 @@ def test_an_export_has_equal_logits(packed: Packed, tmp_path: Path, changes: dic
     batch = Batch.plain(ids)
     with torch.no_grad():
         torch.testing.assert_close(
-            model(ids, batch.positions, sight(batch, config))[0], llama(tmp_path / "hf", ids[0]), atol=1e-5, rtol=1e-5
+            model(ids, batch.positions, sight(batch, config))[0],
+            llama(tmp_path / "hf", ids[0]),
+            atol=1e-5,
+            rtol=1e-5,
         )
 
 

@@ -1,0 +1,80 @@
+"""A run that begins with another one's weights, its vocabulary perhaps grown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.packed import Packed
+from tests.trainer.conftest import small
+from tests.trainer.corpus import text_like
+from trainer import checkpoint
+from trainer.checkpoint import MismatchError
+from trainer.loop import train
+from trainer.model import Decoder
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
+def older(request: pytest.FixtureRequest, packed: Packed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on 256 ids."""
+    out: Path = tmp_path_factory.mktemp("older") / "out"
+    train(packed.folder, out, small(tied=request.param, eval_every=0))
+    return out
+
+
+def tied(run: Path) -> bool:
+    """How that run was configured."""
+    found = checkpoint.newest(run)
+    assert found is not None
+    return bool(found.state["config"]["tied"])
+
+
+def test_known_ids_keep_their_rows_and_new_ones_are_their_mean(older: Path) -> None:
+    """From 256 to 300 ids: 256 rows as they were, 44 equal to the mean; all other weights untouched."""
+    config = small(tied=tied(older), warm_start=str(older))
+    found = checkpoint.newest(older)
+    assert found is not None
+    weights = checkpoint.warm_weights(older, config, 300)
+    assert {name: tuple(w.shape) for name, w in weights.items()} == {
+        name: tuple(p.shape) for name, p in Decoder(config, 300).named_parameters()
+    }
+    for name, value in weights.items():
+        old = found.model[name]
+        if name in {"embedding.weight", "head.weight"}:
+            assert torch.equal(value[:256], old)
+            torch.testing.assert_close(value[256:], old.mean(0).expand(44, -1))
+        else:
+            assert torch.equal(value, old)
+
+
+def test_a_warm_run_begins_where_the_older_one_ended(older: Path, packed: Packed, tmp_path: Path) -> None:
+    """On the same shards, one idle step after a warm start is far better than one after a cold start."""
+    summary = train(packed.folder, tmp_path / "cold", small(tied=tied(older), steps=1, eval_every=0))
+    warm = small(tied=tied(older), steps=1, eval_every=0, warm_start=str(older), lr=1e-9)
+    assert train(packed.folder, tmp_path / "warm", warm)["validation_loss"] < summary["validation_loss"] - 0.01
+
+
+def test_a_grown_vocabulary_trains(older: Path, tmp_path: Path) -> None:
+    """Shards with more ids than the older run knew are trained on, and the run resumes as itself."""
+    grown = text_like(tmp_path / "grown", vocab=300, seed=7)
+    config = small(tied=tied(older), warm_start=str(older))
+    train(grown.folder, tmp_path / "out", config)
+    more = config.model_copy(update={"steps": 8})
+    assert train(grown.folder, tmp_path / "out", more)["steps"] == 8
+
+
+def test_another_shape_is_refused_by_name(older: Path, packed: Packed, tmp_path: Path) -> None:
+    """The message names every key that differs, with both values."""
+    config = small(tied=tied(older), width=64, layers=3, warm_start=str(older))
+    with pytest.raises(MismatchError, match=r"layers 2, here 3; width 32, here 64.*make them equal"):
+        train(packed.folder, tmp_path / "out", config)
+
+
+def test_a_smaller_vocabulary_and_no_run_are_refused(older: Path, packed: Packed, tmp_path: Path) -> None:
+    """Ids cannot be forgotten, and a folder without checkpoints is told."""
+    with pytest.raises(MismatchError, match=r"knows 256 tokens, these shards have 200.*only grow"):
+        checkpoint.warm_weights(older, small(tied=tied(older)), 200)
+    with pytest.raises(MismatchError, match="no whole checkpoint"):
+        train(packed.folder, tmp_path / "out", small(warm_start=str(tmp_path / "nowhere")))
