@@ -34,7 +34,7 @@ class Message(NamedTuple):
     Attributes:
         kind: schema, dictionary or batch.
         start, stop: its bytes in the file.
-        rows: of a batch.
+        rows: of a batch, or entries of a dictionary.
         packed: bytes of its buffers in the file.
         unpacked: bytes that they claim to hold when decompressed.
     """
@@ -81,9 +81,11 @@ def _parsed(file: BinaryIO, header: bytes, start: int, body: int, size: int) -> 
     length = _int(header, _slot(header, root, 3), "q") if _slot(header, root, 3) else 0
     if length < 0 or kind not in {_SCHEMA, _DICTIONARY, _BATCH}:
         raise IndexError(f"type {kind}, {length} bytes")
-    if kind != _BATCH or body + length > size:
+    if kind == _SCHEMA or body + length > size:
         return Message(kind, start, body + length)
     batch = _follow(header, _slot(header, root, 2))
+    if kind == _DICTIONARY:  # an id, and a batch of one column
+        batch = _follow(header, _slot(header, batch, 1))
     rows = _int(header, _slot(header, batch, 0), "q") if _slot(header, batch, 0) else 0
     if rows < 0:
         raise IndexError(f"{rows} rows")
@@ -135,9 +137,9 @@ def read_arrow(file: BinaryIO, job: Job, start: int, stop: int, first: int) -> I
     total = sum(one.rows for one in batches)
     number = first
     if found and found[0].kind == _SCHEMA:
+        reader = _Reader(file, found, job)
         for message in batches[start : None if stop < 0 else stop]:
-            context = [found[0], *(d for d in found if d.kind == _DICTIONARY and d.start < message.start)]
-            yield from _batch(file, context, message, number, job, total)
+            yield from _batch(reader, message, number, job, total)
             number += message.rows
     elif damage is None:
         damage = Damage("unreadable", "no schema in front: not Arrow IPC", 0)
@@ -145,28 +147,66 @@ def read_arrow(file: BinaryIO, job: Job, start: int, stop: int, first: int) -> I
         yield failed(number, damage.reason, damage.detail, damage.offset)
 
 
-def _batch(
-    file: BinaryIO, context: Sequence[Message], message: Message, first: int, job: Job, total: int
-) -> Iterator[Record | Good]:
+def _batch(reader: _Reader, message: Message, first: int, job: Job, total: int) -> Iterator[Record | Good]:
     """The rows of one record batch, as long as they stay within its budget."""
     limit = columnar.allowed(job, message.packed, message.rows, total)
-    if message.unpacked > limit:
-        yield failed(first, "bomb", f"{message.unpacked} bytes out of {message.packed}", message.start)
+    if message.unpacked > limit or reader.bombs(message):
+        detail = f"{message.unpacked} bytes out of {message.packed}, or a dictionary like that"
+        yield failed(first, "bomb", detail, message.start)
         return
     try:
-        schema = pa.ipc.open_stream(_Spliced(file, context[:1])).schema
-        chosen = columnar.wanted(job, schema.names)
-        if missing := columnar.no_text(job, schema.names):
+        if missing := columnar.no_text(job, reader.names()):
             yield from columnar.lost(first, message.rows, "no_text", missing, limit)
             return
-        options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in chosen])
-        batch = pa.ipc.open_stream(_Spliced(file, [*context, message]), options=options).read_next_batch()
+        batch = reader.read(message)
         for column in batch.columns:
             _check(column)
     except ERRORS as error:
+        reader.close()
         yield from columnar.lost(first, message.rows, "unreadable", str(error), limit)
         return
     yield from columnar.records(batch, first, job, limit)
+
+
+class _Reader:
+    """Decodes record batches in their order, each dictionary once."""
+
+    def __init__(self, file: BinaryIO, found: Sequence[Message], job: Job) -> None:
+        self._file, self._job, self._schema = file, job, found[0]
+        self._dictionaries = [one for one in found if one.kind == _DICTIONARY]
+        self._bombs = [
+            one for one in self._dictionaries if one.unpacked > columnar.allowed(job, one.packed, 1, 1)
+        ]
+        self._stream = _Spliced(file, [])
+        self._reader: pa.ipc.RecordBatchStreamReader | None = None
+        self._at = 0
+
+    def names(self) -> list[str]:
+        """The columns."""
+        names: list[str] = pa.ipc.open_stream(_Spliced(self._file, [self._schema])).schema.names
+        return names
+
+    def bombs(self, message: Message) -> bool:
+        """Whether a dictionary in front of a batch claims more than it may hold."""
+        return any(one.start < message.start for one in self._bombs)
+
+    def read(self, message: Message) -> pa.RecordBatch:
+        """A batch, with the columns that are wanted."""
+        if self._reader is None:
+            names = self.names()
+            chosen = [names.index(name) for name in columnar.wanted(self._job, names)]
+            self._stream, self._at = _Spliced(self._file, [self._schema]), 0
+            self._reader = pa.ipc.open_stream(
+                self._stream, options=pa.ipc.IpcReadOptions(included_fields=chosen)
+            )
+        new = [one for one in self._dictionaries if self._at <= one.start < message.start]
+        self._stream.add([*new, message])
+        self._at = message.stop
+        return self._reader.read_next_batch()
+
+    def close(self) -> None:
+        """Forgets what was read: the next batch begins anew, dictionaries first."""
+        self._reader = None
 
 
 _RAW: Final = (
@@ -202,8 +242,13 @@ class _Spliced(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, parts: Sequence[Message]) -> None:
         self._file = file
-        self._left = [(part.start, part.stop) for part in parts]
+        self._left: list[tuple[int, int]] = []
         self._end = io.BytesIO(_END)
+        self.add(parts)
+
+    def add(self, parts: Sequence[Message]) -> None:
+        """What comes next."""
+        self._left += [(part.start, part.stop) for part in parts]
 
     def readable(self) -> bool:
         """It is."""

@@ -235,6 +235,28 @@ def test_a_compressed_batch_is_refused_before_it_is_expanded(load_file: LoadFile
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
+def test_a_compressed_dictionary_is_refused_before_it_is_expanded(load_file: LoadFile) -> None:
+    """It says how much it holds, as batches do."""
+    content = arrow(repeated(2, "x" * 100_000_000), stream=True, compression="zstd")
+    found = load_file("a.arrow", content, stage={"max_ratio": 20, "max_record_bytes": 1 << 30})
+    assert found.reasons == ["bomb"]
+
+
+def test_dictionaries_that_change_are_followed(load_file: LoadFile) -> None:
+    """Streams may replace a dictionary between batches, or add to it."""
+    out = io.BytesIO()
+    words = [["a"], ["b", "c"], ["b", "c", "d"], ["z"]]
+    schema = pa.schema({"text": pa.dictionary(pa.int32(), pa.string())})
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+    with pa.ipc.new_stream(out, schema, options=options) as writer:
+        for own in words:
+            codes = pa.array(np.arange(len(own)), pa.int32())
+            writer.write_batch(pa.record_batch([pa.DictionaryArray.from_arrays(codes, own)], schema=schema))
+    found = load_file("a.arrow", out.getvalue())
+    assert found.texts == [word for own in words for word in own]
+    assert found.reasons == [None] * 7
+
+
 def test_a_parquet_page_bomb_is_refused(load_file: LoadFile) -> None:
     """By the size that the row group claims."""
     table = pa.table({"text": ["x" * 80_000_000]})
