@@ -189,22 +189,6 @@ def _uncited(
 
 
 @nb.njit(cache=True, nogil=True)
-def _phrases_in(
-    text: npt.NDArray[np.uint8],
-    columns: npt.NDArray[np.uint8],
-    moves: npt.NDArray[np.int32],
-    bits: npt.NDArray[np.uint8],
-) -> int:
-    """Bits of the phrases that a line holds."""
-    seen = 0
-    state = 0
-    for byte in text:
-        state = moves[state, columns[byte]]
-        seen |= bits[state]
-    return seen
-
-
-@nb.njit(cache=True, nogil=True)
 def _tokens(data: npt.NDArray[np.uint8], start: int, stop: int, table: npt.NDArray[np.uint8]) -> int:
     """Pieces between white space."""
     count = 0
@@ -288,7 +272,12 @@ def _c4(
             if words < fewest_words and styles[row] != UNSPACED:
                 values[SHORT] += 1
                 continue
-            seen = _phrases_in(line, columns, moves, bits) if phrase or citations else 0
+            seen = 0
+            if phrase or citations:
+                state = 0
+                for byte in line:
+                    state = moves[state, columns[byte]]
+                    seen |= bits[state]
             if seen & _LOREM_BIT:
                 values[LOREM] += 1
             if javascript and seen & _JAVASCRIPT_BIT:

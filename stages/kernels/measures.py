@@ -74,7 +74,7 @@ def stop_word_table(lists: Sequence[Sequence[str]]) -> tuple[npt.NDArray[np.uint
 @nb.njit(cache=True, nogil=True)
 def _slot(key: np.uint64, keys: npt.NDArray[np.uint64]) -> int:
     """Where the table holds a key, or would."""
-    slot = nb.int64(key >> nb.uint64(52))
+    slot: int = nb.int64(key >> nb.uint64(52))
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & (len(keys) - 1)
     return slot

@@ -61,7 +61,8 @@ def _number(
 @nb.njit(cache=True, nogil=True)
 def _pair(first: np.uint64, second: np.uint64) -> np.uint64:
     """Hash of two neighbouring words."""
-    return (first * nb.uint64(0x9E3779B97F4A7C15) + second) * nb.uint64(0xBF58476D1CE4E5B9)
+    key: np.uint64 = (first * nb.uint64(0x9E3779B97F4A7C15) + second) * nb.uint64(0xBF58476D1CE4E5B9)
+    return key
 
 
 @nb.njit(cache=True, nogil=True)

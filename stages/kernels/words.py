@@ -119,7 +119,7 @@ def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
 def eight(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
     """The eight bytes from `at` on, the first lowest; the compiler makes one load of it."""
     place = nb.uint64(at)  # unsigned: negative places would have to be looked for
-    return (
+    word: np.uint64 = (
         nb.uint64(data[place])
         | nb.uint64(data[place + nb.uint64(1)]) << nb.uint64(8)
         | nb.uint64(data[place + nb.uint64(2)]) << nb.uint64(16)
@@ -129,40 +129,33 @@ def eight(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
         | nb.uint64(data[place + nb.uint64(6)]) << nb.uint64(48)
         | nb.uint64(data[place + nb.uint64(7)]) << nb.uint64(56)
     )
-
-
-@nb.njit(cache=True, nogil=True)
-def up_to_eight(data: npt.NDArray[np.uint8], start: int, stop: int) -> np.uint64:
-    """The bytes of [start, stop), at most eight, the first lowest."""
-    if start >= stop:
-        return nb.uint64(0)
-    if start + 8 <= len(data):
-        return eight(data, start) & (nb.uint64(0xFFFFFFFFFFFFFFFF) >> nb.uint64(8 * (8 - stop + start)))
-    found = nb.uint64(0)
-    for at in range(start, stop):
-        found |= nb.uint64(data[at]) << nb.uint64(8 * (at - start))
-    return found
+    return word
 
 
 @nb.njit(cache=True, nogil=True)
 def hash_short(word: np.uint64) -> np.uint64:
     """64-bit hash of fewer than eight bytes, none of them zero: one to one."""
-    word *= nb.uint64(0xBF58476D1CE4E5B9)
-    word ^= word >> nb.uint64(32)
-    return word * nb.uint64(0x94D049BB133111EB)
+    value: np.uint64 = word * nb.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> nb.uint64(32)
+    value *= nb.uint64(0x94D049BB133111EB)
+    return value
 
 
 @nb.njit(cache=True, nogil=True)
 def hash_bytes(data: npt.NDArray[np.uint8], start: int, stop: int, value: np.uint64) -> np.uint64:
     """64-bit hash of some bytes, eight at a time."""
-    if stop - start < 8 and value == 0:
-        return hash_short(up_to_eight(data, start, stop))
     at = start
     while at + 8 <= stop:
         value = (value ^ eight(data, at)) * nb.uint64(0x9E3779B97F4A7C15)
         value ^= value >> nb.uint64(29)
         at += 8
-    tail = up_to_eight(data, at, stop) | nb.uint64(stop - start) << nb.uint64(56)
+    tail = nb.uint64(0)
+    for byte in range(at, stop):
+        tail |= nb.uint64(data[byte]) << nb.uint64(8 * (byte - at))
+    if at == start and value == 0:
+        value = hash_short(tail)
+        return value  # noqa: RET504 - its type is declared
+    tail |= nb.uint64(stop - start) << nb.uint64(56)
     value = (value ^ tail) * nb.uint64(0xBF58476D1CE4E5B9)
     value ^= value >> nb.uint64(32)
     value *= nb.uint64(0x94D049BB133111EB)
@@ -178,14 +171,16 @@ def first_other(word: np.uint64) -> np.uint64:
     from_a = low + nb.uint64(0x1F1F1F1F1F1F1F1F)  # sets the high bit from "a" on
     behind_z = low + nb.uint64(0x0505050505050505)
     others = ~(from_a & ~behind_z & ~small) & nb.uint64(0x8080808080808080)
-    return others & (~others + nb.uint64(1))
+    first: np.uint64 = others & (~others + nb.uint64(1))
+    return first
 
 
 @nb.njit(cache=True, nogil=True)
 def bytes_before(first: np.uint64) -> int:
     """How many of the eight bytes stand before the one whose high bit this is."""
     ones = nb.uint64(0x0101010101010101)
-    return nb.int64((((first - nb.uint64(1)) & ones) * ones) >> nb.uint64(56)) - 1
+    count: int = nb.int64((((first - nb.uint64(1)) & ones) * ones) >> nb.uint64(56)) - 1
+    return count
 
 
 @nb.njit(cache=True, nogil=True)
@@ -252,25 +247,18 @@ def words(
                     hashes[count] = hash_bytes(data, begin, at, nb.uint64(0))
                     lengths[count] = length
                     count += 1
-                # Most words stand behind a space, and something that never joins stands behind them.
+                # Most words are short and stand behind a space, with something that never joins behind them.
                 while at + 10 <= stop and data[at] == 32:
                     word = eight(data, at + 1)
                     other = first_other(word)
                     size = bytes_before(other)
-                    if other == 0:
-                        size = 8
-                        while at + 1 + size < stop and is_ascii_letter(data[at + 1 + size]):
-                            size += 1
                     end = at + 1 + size
-                    if size == 0 or end + 1 >= stop:
+                    if other == 0 or size == 0 or end + 1 >= stop:
                         break
                     parts = breaks[data[end]] & CLASS_BITS in (OTHER, NEWLINE)
                     if not parts and (data[end] not in (44, 46) or data[end + 1] != 32):
                         break
-                    if other == 0:
-                        hashes[count] = hash_bytes(data, at + 1, end, nb.uint64(0))
-                    else:
-                        hashes[count] = hash_short(word & ((other >> nb.uint64(7)) - nb.uint64(1)))
+                    hashes[count] = hash_short(word & ((other >> nb.uint64(7)) - nb.uint64(1)))
                     lengths[count] = size
                     count += 1
                     at = end + (data[end] in (44, 46))
