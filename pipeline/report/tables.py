@@ -50,7 +50,7 @@ def tables(found: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> di
         "losses": found["duplicates"].get("losses", []),
         "mixture": found["mixture"],
         "contamination": found["contamination"],
-        "hosts": found["hosts"],
+        "domains": found["domains"].get("top", []),
         "shards": shards,
         "loss": [{"step": step, "loss": loss} for step, loss in found["training"].get("loss", [])],
     }
