@@ -14,8 +14,10 @@ import pytest
 from pipeline.explain import explain, render
 from pipeline.runs import Run
 from pipeline.stored import Stored
+from stages.packed import Packed
 from tests import results
 from tests.command import HOME, gristmill
+from trainer.order import Order
 
 RECIPE = HOME / "sample_data" / "recipe.yaml"
 
@@ -115,14 +117,18 @@ def test_explain_names_the_survivor_of_every_planted_duplicate(work: Path, edits
 
 
 def test_explain_names_the_steps_that_saw_a_document(work: Path) -> None:
-    """As the trainer's own trace of such a step does."""
+    """As the trainer's order of rows has it."""
     run = Run(results.run_folder(work))
     kept = [row["doc_id"] for row in results.documents(work) if row["fate"] == "kept"]
     found = next(one for one in (explain(run, doc) for doc in kept) if one["trained"]["steps"])
     trained = found["trained"]
     assert trained["steps_done"] == 100
     assert f"trained on in {len(trained['steps'])} of 100 steps" in render(found)
-    row = found["packed"][0]["row_of_split"]
-    traced = json.loads(gristmill("trace", "--step", str(trained["steps"][-1]), "--work", work).stdout)
-    assert row in traced["rows"]
-    assert found["doc_id"] in {document["doc_id"] for document in traced["documents"]}
+    rows = {place["row_of_split"] for place in found["packed"] if place["split"] == "train"}
+    config = json.loads((run.path / "train" / "config.json").read_text())
+    manifest = Packed(run.path / "packed").manifest
+    batch = max(1, config["batch_tokens"] // manifest.seq_len)
+    order = Order(
+        manifest.fingerprint, config["seed"], manifest.splits["train"].rows, batch, config["batch_ramp"]
+    )
+    assert trained["steps"] == [n + 1 for n in range(100) if rows & set(order.at(n)[0].tolist())]
