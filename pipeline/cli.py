@@ -218,6 +218,9 @@ def report(
     run: RunName = None,
     work: Work = None,
     language: Annotated[str, typer.Option(help="en or zh; other than en is written now.")] = "en",
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Tables that sort and filter; written now.")
+    ] = False,
 ) -> None:
     """The path of a run's report.html."""
     from pipeline import runs  # noqa: PLC0415
@@ -228,10 +231,10 @@ def report(
         raise RecipeError(
             [f"{path.parent.name} has no report: it did not finish (gristmill status says why)"]
         )
-    if language != "en":
-        from pipeline.report import translated  # noqa: PLC0415
+    if language != "en" or interactive:
+        from pipeline.report import again  # noqa: PLC0415
 
-        path = translated(found, language)
+        path = again(found, language, interactive=interactive)
     print(path)
 
 

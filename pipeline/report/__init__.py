@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import math
+from base64 import b64encode
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +29,7 @@ from pipeline.runs import Run
 from pipeline.store import write_json, writing
 from pipeline.stored import Stored
 
-__all__ = ["environment", "facts", "render", "translated", "write"]
+__all__ = ["again", "environment", "facts", "render", "write"]
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 
@@ -51,22 +53,29 @@ def write(recipe: Recipe, run: Run) -> None:
     write_json(run.path / "report.json", found)
 
 
-def translated(run: Run, language: str) -> Path:
-    """Writes RUN/report.<language>.html from report.json and the run's texts, and returns its path.
+def again(run: Run, language: str = "en", *, interactive: bool = False) -> Path:
+    """Writes RUN/report[.<language>][.interactive].html from report.json and the run's texts; returns its path.
+
+    Args:
+        run: a run with a report.
+        language: of the page's own words.
+        interactive: tables that sort and filter, by a script of ours in the page; nothing else may run there.
 
     Raises:
         RecipeError: a language that the page has no words for.
     """
     known = [path.name.removesuffix(".json") for path in files("pipeline.report").joinpath("templates").iterdir()
              if path.name.endswith(".json")]  # fmt: skip
-    if language not in known:
+    if language not in {"en", *known}:
         raise RecipeError([f"the report speaks en and {', '.join(known)}, not {language!r}"])
     found = json.loads((run.path / "report.json").read_bytes())
     stored = Stored(run)
-    path = run.path / f"report.{language}.html"
+    kind = [*([language] if language != "en" else []), *(["interactive"] if interactive else [])]
+    path = run.path / ".".join(["report", *kind, "html"])
     with writing(path) as beside:
         shown = samples.gather(stored, found["stages"])
-        beside.write_text(render(found, shown, title=found["name"], language=language), encoding="utf-8")
+        page = render(found, shown, title=found["name"], language=language, interactive=interactive)
+        beside.write_text(page, encoding="utf-8")
     return path
 
 
@@ -95,7 +104,7 @@ def facts(stored: Stored) -> dict[str, Any]:
         "lengths": table.lengths(),
         "metrics": metrics.metrics(stored),
         "duplicates": duplicates.duplicates(stored, table),
-        "hosts": table.hosts(stored.column("url")),
+        "domains": table.domains(stored.column("url")),
         "ledger": counts.ledger(stages),
         "training": outcomes.training(stored.run.path),
         "versions": counts.versions(stored),
@@ -103,7 +112,14 @@ def facts(stored: Stored) -> dict[str, Any]:
     return found | {"verdicts": outcomes.verdicts(found)}
 
 
-def render(found: dict[str, Any], shown: dict[str, Any], *, title: str, language: str = "en") -> str:
+def render(
+    found: dict[str, Any],
+    shown: dict[str, Any],
+    *,
+    title: str,
+    language: str = "en",
+    interactive: bool = False,
+) -> str:
     """The page.
 
     Args:
@@ -111,9 +127,23 @@ def render(found: dict[str, Any], shown: dict[str, Any], *, title: str, language
         shown: `samples.gather(...)`.
         title: what the page is called.
         language: of the page's own words, "en" or "zh"; reasons and measurements keep their names.
+        interactive: whether tables sort and filter. The page's policy allows that script, by its digest, and
+            no other.
     """
     page = environment(language).get_template("page.html")
-    return page.render(title=title, facts=found, shown=shown, charts=charts, language=language)
+    script = (
+        files("pipeline.report").joinpath("templates", "sorting.js").read_text("utf-8") if interactive else ""
+    )
+    digest = "sha256-" + b64encode(sha256(script.encode()).digest()).decode()
+    return page.render(
+        title=title,
+        facts=found,
+        shown=shown,
+        charts=charts,
+        language=language,
+        script=script,
+        script_digest=digest,
+    )
 
 
 def environment(language: str) -> Environment:

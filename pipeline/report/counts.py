@@ -143,21 +143,36 @@ class Documents:
             group["epochs"] = _rate(group["repeated"], group["tokens"])
         return sorted(groups.values(), key=lambda group: (-group["documents"], str(group[key])))
 
-    def hosts(self, urls: pa.ChunkedArray | None, most: int = 20) -> list[dict[str, Any]]:
-        """The hosts that most documents come from: documents read and kept."""
+    def domains(self, urls: pa.ChunkedArray | None, most: int = 20) -> dict[str, Any]:
+        """Where documents come from, by registered domain (example.co.uk), as the public suffix list has it.
+
+        Returns:
+            `hosts`, `domains`: how many there are, exactly; `top`: the domains that most documents come from,
+            with `domain`, `hosts`, `documents` read and `kept`. Empty if no document has an address.
+        """
         if urls is None:
-            return []
+            return {}
         host = pc.struct_field(
             pc.extract_regex(urls, r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<h>[^/:?#]+)"), "h"
         )
         table = pa.table({"host": pc.utf8_lower(host), "kept": self.kept.cast(pa.int64())})
         named = table.filter(pc.is_valid(table.column("host"))).group_by("host", use_threads=False)
         rows = named.aggregate([([], "count_all"), ("kept", "sum")]).to_pylist()
-        rows.sort(key=lambda row: (-row["count_all"], row["host"]))
-        return [
-            {"host": row["host"], "documents": row["count_all"], "kept": row["kept_sum"]}
-            for row in rows[:most]
-        ]
+        if not rows:
+            return {}
+        from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - reads its list: only where there are hosts
+
+        suffixes = PublicSuffixList()
+        found: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            address = row["host"].replace(".", "").isdecimal()
+            name = row["host"] if address else suffixes.privatesuffix(row["host"]) or row["host"]
+            entry = found.setdefault(name, {"domain": name, "hosts": 0, "documents": 0, "kept": 0})
+            entry["hosts"] += 1
+            entry["documents"] += row["count_all"]
+            entry["kept"] += row["kept_sum"]
+        top = sorted(found.values(), key=lambda entry: (-entry["documents"], entry["domain"]))[:most]
+        return {"hosts": len(rows), "domains": len(found), "top": top}
 
     def tokens(self) -> dict[str, Any]:
         """Tokens of the kept documents, once and as often as they are repeated, without ends of documents."""

@@ -64,7 +64,7 @@ def tables(found: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> di
             for kind in ("grams", "common_phrases")
             for phrase in row[kind]
         ],
-        "hosts": found["hosts"],
+        "domains": found["domains"].get("top", []),
         "shards": shards,
         "loss": [{"step": step, "loss": loss} for step, loss in found["training"].get("loss", [])],
     }

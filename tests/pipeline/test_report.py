@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import inspect
 import json
 import re
@@ -259,3 +261,33 @@ def test_copies_whose_survivor_is_contaminated_are_counted() -> None:
         }
     )
     assert outcomes.copies_lost(cast("counts.Documents", SimpleNamespace(table=documents))) == 2
+
+
+def test_the_interactive_page_allows_its_own_script_only(pair: Pair) -> None:
+    """`report --interactive`: one script, the one that the policy names by its digest; the plain page has none."""
+    path = Path(gristmill("report", "--work", pair.first.work, pair.first.id, "--interactive").stdout.strip())
+    page = path.read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    plain = (pair.first.path / "report.html").read_text()
+    assert "script" not in re.sub(r"<blockquote.*?</blockquote>", "", plain, flags=re.DOTALL)
+
+
+def test_documents_are_counted_by_registered_domain(pair: Pair) -> None:
+    """Hosts of one owner together, suffixes as the public suffix list has them; addresses are their own."""
+    table = counts.Documents(Stored(pair.first))
+    rows = table.table.num_rows
+    names = [
+        "https://www.example.co.uk/a",
+        "http://shop.example.co.uk:80/",
+        "https://u@WWW.b.com/x",
+        "http://10.0.0.1/",
+    ]
+    urls = pa.chunked_array([pa.array([*names, *([None] * (rows - 4))], pa.string())])
+    found = table.domains(urls)
+    assert (found["hosts"], found["domains"]) == (4, 3)
+    assert {(row["domain"], row["hosts"], row["documents"]) for row in found["top"]} == {
+        ("example.co.uk", 2, 2), ("b.com", 1, 1), ("10.0.0.1", 1, 1),
+    }  # fmt: skip
+    assert table.domains(None) == {}

@@ -59,6 +59,28 @@ def test_thresholds_of_dedup_reuse_the_signatures(pair: Pair) -> None:
     assert surveys[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("langid.min_score", ("0.3", "0.8", "0.97")),
+        ("langid.keep", ("[en]", "[zh]", "[en, de, zh]")),
+        ("decontaminate.n", ("8", "13", "20")),
+        ("mix.max_epochs", ("3.5", "4", "5")),
+    ],
+)
+def test_other_stages_equal_real_runs(pair: Pair, key: str, values: tuple[str, ...]) -> None:
+    """Three values each; what an answer had to compute is there for the run."""
+    word = key.partition(".")[0]
+    free = (f"{word}.max_drop=1.0",)
+    found = whatif(pair.recipe, f"{key}={','.join(values)}")
+    for value, answer in zip(values, found["values"], strict=True):
+        run = perform(pair.recipe, f"{key}={value}", *free, last=word)
+        assert said(answer) == ledger(run, word)
+        made = next(entry for entry in run.record()["stages"] if entry["stage"] == word)["made"]
+        assert made[0] == 0
+    assert len({answer["value"] for answer in found["values"]}) == 3
+
+
 def test_what_changes_text_is_not_judged_from_measurements(pair: Pair) -> None:
     """`repair` decides what was measured: the stage is run."""
     found = whatif(pair.recipe, "clean.repair=false")
