@@ -104,6 +104,21 @@ def test_the_cache_is_dropped_without_a_trace(monkeypatch: pytest.MonkeyPatch) -
     assert encoder.fast is not first
 
 
+def test_the_cache_is_dropped_when_the_process_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is memory: new words in plenty fill it long before the bytes are many."""
+    grown = iter(range(0, 10**12, encoding.RENEW_MEMORY // 4))
+    monkeypatch.setattr(encoding, "_resident", lambda: next(grown))
+    monkeypatch.setattr(encoding, "BATCH_BYTES", 400)
+    encoder = Encoder(trained("bpe"))
+    engines = []
+    monkeypatch.setattr(
+        encoder, "_renewed", lambda made=encoder._renewed: engines.append(made()) or engines[-1]
+    )
+    texts = prose(20)
+    assert encoded(encoder, texts) == library(trained("bpe"), texts)
+    assert len(engines) > 2
+
+
 @pytest.mark.parametrize("split", ["digits", "whitespace"])
 def test_other_splits_of_text_are_encoded_alike(split: str) -> None:
     """BPE behind another pre-tokenizer: fast or not, the ids are the library's."""
