@@ -32,7 +32,7 @@ __all__ = ["verify"]
 ROWS: Final = 2000  # of a split that are compared with the documents; all of them when there are no more
 DECODED: Final = 500  # documents of those rows that are decoded back to text
 SHOWN: Final = 20  # problems of one kind that are listed
-_COMPARED: Final = ("doc", "source", "lengths")
+_COMPARED: Final = ("doc", "source", "lengths", "bytes")
 
 
 def verify(run: Run, *, packed: bool = False) -> list[str]:
@@ -150,16 +150,19 @@ def _compared(stored: Stored, packed: Packed) -> Iterator[str]:
     sources = pc.fill_null(pc.index_in(table.column("source"), value_set=names), -1).to_numpy()
     copies = np.where(
         pc.equal(table.column("fate"), "kept").to_numpy(), table.column("repeats").to_numpy(), 0
-    )
+    ).astype(np.int64)
     once = _lengths(stored, packed, table)
-    found = np.zeros(len(ids), np.int64)
-    wanted = once * copies
+    size = stored.column("bytes")
+    bytes_once = np.where(once > 0, pc.fill_null(size, 0).to_numpy() if size is not None else 0, 0)
+    found, found_bytes = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
     clusters = {}
     for name in packed.manifest.splits:
         held: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
         for file, shard in packed.split(name).tables():
             flat = {what: pc.list_flatten(shard.column(f"segment_{what}")) for what in _COMPARED}
-            sums = pa.table(flat).group_by(["doc", "source"]).aggregate([("lengths", "sum")])
+            sums = (
+                pa.table(flat).group_by(["doc", "source"]).aggregate([("lengths", "sum"), ("bytes", "sum")])
+            )
             rows = pc.index_in(hexadecimal(sums.column("doc").combine_chunks()), value_set=ids)
             if rows.null_count:
                 yield f"{file}: holds {rows.null_count} documents that the run does not know"
@@ -172,15 +175,20 @@ def _compared(stored: Stored, packed: Packed) -> Iterator[str]:
                 yield f"{file}: {ids[at[one]]} is of {source}, but a segment of it names source {names[number]}"
             held.append(at)
             np.add.at(found, at, sums.column("lengths_sum").to_numpy().astype(np.int64))
+            np.add.at(found_bytes, at, sums.column("bytes_sum").to_numpy().astype(np.int64))
         rows_held = np.unique(np.concatenate(held))
         clusters[name] = _clusters(table, rows_held)
         if name == "validation":  # held out once, however often the mixture repeats it
-            wanted[rows_held] = once[rows_held]
+            copies[rows_held] = np.minimum(copies[rows_held], 1)
     first, *others = clusters.values()
     for cluster in sorted(first.intersection(*others))[:SHOWN]:
         yield f"{cluster}: duplicates of it are in both splits"
+    wanted, whole = once * copies, bytes_once * copies
     for row in np.flatnonzero(found != wanted)[:SHOWN].tolist():
         yield f"{ids[row]}: {found[row]} tokens in the shards, but its tokens and repeats ask for {wanted[row]}"
+    if not _truncates(stored):
+        for row in np.flatnonzero((found == wanted) & (found_bytes != whole))[:SHOWN].tolist():
+            yield f"{ids[row]}: its segments stand for {found_bytes[row]} bytes, but its text and repeats for {whole[row]}"
     checked: dict[int, npt.NDArray[np.int64]] = {}
     for name in packed.manifest.splits:
         yield from _rows(stored, packed, packed.split(name), name, ids, checked)

@@ -105,7 +105,7 @@ def stand_in(
         mine = ordered.filter(pc.equal(ordered["group"], name))["text"]
         ends = np.cumsum(pc.binary_length(mine).to_numpy()) if len(mine) else np.zeros(0, np.int64)
         texts += mine.slice(0, int(np.searchsorted(ends, int(most * share), side="right"))).to_pylist()
-    content = given.read_bytes() if given is not None else None
+    content = vocabulary.read(given) if given is not None else None
     try:
         if later.extend is not None and content is not None:
             return extend(content, later.extend, texts)

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
+from stages import vocabulary
 from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, plan_mixture
 from stages.base import Global, Out, Share, Stage, StageError
 from stages.columns import ids, no_reasons, whole
@@ -237,7 +238,7 @@ class Mix(Global):
         found = {"group": groups.take(whole(drawn["at"])), "copies": copies[at], "hash": drawn["hash"]}
         found["amount"] = pc.binary_length(text)
         if self.later is not None and self.later.known:
-            found["encoded"] = tokens_of(self.paths("file")[0].read_bytes(), text)
+            found["encoded"] = tokens_of(vocabulary.read(self.paths("file")[0]), text)
         else:
             found["text"] = text
         return pa.table(found)

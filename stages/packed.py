@@ -89,13 +89,15 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
     """The same from record batches of `BATCH_ROWS` rows (the last may have fewer), each written at once."""
     rows = tokens = 0
-    with path.open("wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                rows += batch.num_rows
-                tokens += int(np.asarray(batch.column("segment_lengths").flatten()).sum(dtype=np.int64))
-        file.flush()
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):  # a Python file would copy
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+            tokens += int(np.asarray(batch.column("segment_lengths").flatten()).sum(dtype=np.int64))
+    with path.open("rb+") as file:
         os.fsync(file.fileno())
     return {"file": path.name, "rows": rows, "tokens": tokens, "sha256": digest(path)}
 

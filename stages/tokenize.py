@@ -169,7 +169,7 @@ class Tokenize(Global):
         return Out(columns, reasons, tallies | {"overlong_documents": overlong})
 
     def _given(self) -> bytes:
-        return self.paths("file")[0].read_bytes()
+        return vocabulary.read(self.paths("file")[0])
 
     def _content(self, ruling: pa.Table | None) -> bytes:
         if ruling is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from tokenizers import Tokenizer
@@ -23,6 +24,23 @@ COMMON_EOS: Final = (EOS, "<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|im_end
 """Looked for in this order where none is named."""
 
 
+def read(path: Path) -> bytes:
+    """The content of a file, which is not read if it is too large to be a tokenizer.
+
+    Raises:
+        StageError: it is.
+    """
+    _check_size(path.stat().st_size)
+    return path.read_bytes()
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise StageError(
+            f"{FILE} has {size:,} bytes, more than {MAX_BYTES:,}; that is no vocabulary of words"
+        )
+
+
 @lru_cache(maxsize=2)
 def load(content: bytes) -> Any:
     """The `tokenizers.Tokenizer` of a file's content.
@@ -31,10 +49,7 @@ def load(content: bytes) -> Any:
         StageError: not a tokenizer, or one too large.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker has one core
-    if len(content) > MAX_BYTES:
-        raise StageError(
-            f"{FILE} has {len(content):,} bytes, more than {MAX_BYTES:,}; that is no vocabulary of words"
-        )
+    _check_size(len(content))
     try:
         return Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # noqa: BLE001 - the library raises nothing narrower

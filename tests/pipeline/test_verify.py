@@ -194,6 +194,16 @@ def test_segments_of_other_lengths_are_found(run: Run) -> None:
     assert sum("its tokens and repeats ask for" in problem for problem in problems) == 2
 
 
+def test_bytes_that_are_not_those_of_the_text_are_found(run: Run) -> None:
+    """Bits per byte are counted by them."""
+    found = columns(run, TRAIN)
+    found["segment_bytes"][0][0] += 1
+    with edited(run, {TRAIN: {"segment_bytes": found["segment_bytes"]}}):
+        (problem,) = beyond_digests(run)
+    assert found["segment_doc"][0][0].hex() in problem
+    assert "bytes, but its text" in problem
+
+
 @pytest.mark.parametrize(
     ("by", "message"), [(-1, "tokens beyond its segments"), (1, "segments are longer than")]
 )

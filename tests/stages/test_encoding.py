@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from typing import Any
@@ -17,6 +18,8 @@ from stages import encoding, vocabulary
 from stages.encoding import Encoder
 from stages.training import Training, train
 from tests.stages.test_tokenize import KINDS, prose, trained
+
+RANGES = re.sub(r"\\x\{(\w+)\}", lambda found: re.escape(chr(int(found[1], 16))), encoding.NEWER)
 
 
 def library(content: bytes, texts: list[str]) -> list[list[int]]:
@@ -67,6 +70,17 @@ def test_code_points_of_all_planes_get_the_ids_of_the_library() -> None:
     assert encoded(Encoder.of(trained("bpe")), texts) == library(trained("bpe"), texts)
 
 
+def test_characters_of_newer_unicode_are_looked_for_by_their_first_bytes() -> None:
+    """None of them begins with another byte, wherever in a batch it stands."""
+    newer = [chr(at) for at in range(0x110000) if not 0xD800 <= at < 0xE000 and re.match(RANGES, chr(at))]
+    assert len(newer) > 4000
+    assert {char.encode()[0] for char in newer} == set(encoding.NEWER_LEADS)
+    texts = ["", "a", newer[0], "é漢", "x" + newer[-1] + "y", "ไทย 🙂", ""]
+    assert encoding._newer(pa.array(["cut", *texts], pa.large_string()).slice(1)).tolist() == [
+        text in (texts[2], texts[4]) for text in texts
+    ]
+
+
 def test_a_disagreement_ends_the_use_of_the_fast_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch in which the sample differs is encoded by the library, and all that follow."""
     encoder = Encoder(trained("bpe"))
@@ -102,6 +116,21 @@ def test_the_cache_is_dropped_without_a_trace(monkeypatch: pytest.MonkeyPatch) -
     first: Any = encoder.fast
     assert encoded(encoder, prose(20)) == library(trained("bpe"), prose(20))
     assert encoder.fast is not first
+
+
+def test_the_cache_is_dropped_when_the_process_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is memory: new words in plenty fill it long before the bytes are many."""
+    grown = iter(range(0, 10**12, encoding.RENEW_MEMORY // 4))
+    monkeypatch.setattr(encoding, "_resident", lambda: next(grown))
+    monkeypatch.setattr(encoding, "BATCH_BYTES", 400)
+    encoder = Encoder(trained("bpe"))
+    engines = []
+    monkeypatch.setattr(
+        encoder, "_renewed", lambda made=encoder._renewed: engines.append(made()) or engines[-1]
+    )
+    texts = prose(20)
+    assert encoded(encoder, texts) == library(trained("bpe"), texts)
+    assert len(engines) > 2
 
 
 @pytest.mark.parametrize("split", ["digits", "whitespace"])

@@ -214,6 +214,16 @@ def test_a_tokenizer_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: py
         run_global(given_file(tmp_path, trained("bpe") + b" "), [corpus(["x"])])
 
 
+def test_a_file_far_too_large_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is looked at first: nobody has memory for all that might be called tokenizer.json."""
+    path = tmp_path / "tokenizer.json"
+    with path.open("wb") as file:
+        file.truncate(vocabulary.MAX_BYTES + 1)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read"))
+    with pytest.raises(StageError, match="268,435,457 bytes, more than"):
+        Tokenize(file=str(path)).artifacts(None)
+
+
 def test_a_file_or_training_but_not_both() -> None:
     """Two wishes that exclude each other; none at all means training with the defaults."""
     with pytest.raises(ValidationError, match="keep one of them"):
