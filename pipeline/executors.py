@@ -80,6 +80,7 @@ class Dask(AbstractContextManager["Dask"]):
         dask.config.set(
             {
                 "distributed.worker.daemon": False,
+                "distributed.worker.profile.enabled": False,  # looks at every thread a hundred times a second
                 "distributed.scheduler.allowed-failures": RETRIES,
                 "distributed.admin.tick.limit": "60s",
                 "distributed.comm.timeouts.connect": "20s",

@@ -119,6 +119,9 @@ def _survivors(stored: Stored, table: pa.Table) -> Iterator[str]:
     dead = pa.array(["quarantined", *words[: words.index("dedup") + 1]])
     lived = table.filter(pc.invert(pc.is_in(table.column("fate"), value_set=dead))).column("doc_id")
     dropped = table.filter(pc.equal(table.column("fate"), "dedup"))
+    dropped = dropped.filter(
+        pc.not_equal(dropped.column("reason"), "passages")
+    )  # for what they held, not for whom
     lost = dropped.filter(
         pc.invert(pc.is_in(dropped.column("duplicate_of"), value_set=lived.combine_chunks()))
     )

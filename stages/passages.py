@@ -49,10 +49,10 @@ class Passages(BaseModel):
     """`none`: it goes everywhere; `first`: it stays where it occurs first, in the least doc_id (C4)."""
 
     min_words: int = Field(1, ge=0)
-    """A document that lost passages and has fewer words left is dropped (C4: 50)."""
+    """A document that lost passages and has fewer words left is dropped (C4: 50), unless others went for it."""
 
     min_sentences: int = Field(0, ge=0)
-    """A document that lost passages and has fewer sentences left is dropped (C4: 3)."""
+    """A document that lost passages and has fewer sentences left is dropped (C4: 3), unless others went for it."""
 
     @property
     def length(self) -> int:
@@ -162,6 +162,8 @@ class Passages(BaseModel):
         data, offsets = utf8(texts)
         row, starts, _ = self._cut(texts)
         first = np.searchsorted(row, np.arange(len(at) + 1))
+        said = self.verdicts(ruling)
+        survives = np.isin(changed, said["row"].to_numpy()[np.asarray(said["duplicate_of"].is_null())])
         firsts = np.split(removals["unit"].to_numpy(), places[1:]) if len(at) else []
         removed = np.zeros(rows.num_rows, np.int32)
         rewritten: list[str] = []
@@ -176,7 +178,7 @@ class Passages(BaseModel):
             text = b"".join(pieces).decode().strip()
             rewritten.append(text)
             removed[at[number]] = len(begins) - int(stays.sum())
-            if why[at[number]] is None and self._too_little(text):
+            if why[at[number]] is None and not survives[number] and self._too_little(text):
                 why[at[number]] = "passages"
         mask = np.zeros(rows.num_rows, np.bool_)
         mask[at] = True

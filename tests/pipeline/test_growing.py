@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import flow
 from pipeline import recipe as recipes
 from pipeline.executors import Serial
 from pipeline.flow import Flow, Walked
@@ -79,3 +80,20 @@ def test_what_a_new_source_does_not_touch_is_not_verified_again(tmp_path: Path) 
     first, _ = walked(written(tmp_path, one), tmp_path / "grown")
     second, made = walked(written(tmp_path, one | {"b": [*fresh, *fresh[:3]]}), tmp_path / "grown")
     assert made["survey 1"][0] == len(second.parts) - len(first.parts)
+
+
+def test_verification_and_components_in_pieces_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task a bucket, decisions merged over files round after round: the same files as in one piece."""
+    path = written(tmp_path, {"a": documents(11)})
+    at_once, made = walked(path, tmp_path / "whole")
+    assert (made["decide 0"][1], made["decide 1"][1]) == (1, 1)
+    assert "merge 0" not in made
+    monkeypatch.setattr(flow, "DECIDED_TOGETHER", 1)
+    path.write_text(path.read_text().replace("dedup: {", "dedup: {edges: 1, "))
+    pieces, made = walked(path, tmp_path / "pieces")
+    assert made["decide 0"][1] > 10
+    assert made["decide 1"][1] > 1
+    assert made["merge 0"][1] == -(-made["decide 0"][1] // 2)
+    assert [part.sha256 for part in pieces.parts] == [part.sha256 for part in at_once.parts]

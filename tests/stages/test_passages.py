@@ -91,6 +91,14 @@ def test_a_document_of_which_too_little_is_left_is_dropped(given: dict[str, int]
     assert columns_of(found, "text") == [None if dropped else ""] * 3 + [own(1)]
 
 
+def test_a_document_that_others_were_removed_for_stays() -> None:
+    """`duplicate_of` names a kept document, however little is left of it."""
+    rows = pile([FOOTER, FOOTER, f"{FOOTER}!\n{own(1)}", f"{FOOTER}?\n{own(2)}"])
+    found = everywhere(stage(max_documents=2), rows)
+    assert columns_of(found, "reason") == [None, "exact", None, None]
+    assert columns_of(found, "text") == ["", None, own(1), own(2)]
+
+
 def test_without_lines_no_text_is_written() -> None:
     """The stage then writes kilobytes."""
     assert set(Dedup().written) == {"duplicate_of", "similarity", "cluster_size"}
