@@ -5,6 +5,7 @@ They find shards and runs; the trainer, a process of its own, does the rest and 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -71,11 +72,17 @@ def trace(
     step: Annotated[int, typer.Option(min=1, help="Counted from 1, as in metrics.jsonl.")] = 1,
     drop: Annotated[Path | None, typer.Option(help="Write the doc_ids that stick out here.")] = None,
 ) -> None:
-    """The rows and documents of a training step, and their losses."""
-    from pipeline.training import ask  # noqa: PLC0415
+    """The rows and documents of a training step: their losses, where they come from, what curation found."""
+    from pipeline import runs  # noqa: PLC0415
+    from pipeline.training import answer, curation  # noqa: PLC0415
 
     more = ["--drop", str(drop)] if drop is not None else []
-    ask(["trace", *_trained(run, work), "--step", str(step), *more])
+    found = answer(["trace", *_trained(run, work), "--step", str(step), *more])
+    folder = runs.find(run, work or Path("work")).path
+    known = curation(folder, {one["doc_id"] for one in found["documents"]})
+    for one in found["documents"]:
+        one["curation"] = known.get(one["doc_id"])
+    print(json.dumps(found, indent=1, ensure_ascii=False, default=str))
 
 
 @app.command()

@@ -17,6 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from pipeline.errors import IntegrityError, RecipeError, StageFailed
 from pipeline.executors import THREADS
 from pipeline.progress import Watcher
@@ -75,8 +79,31 @@ def ask(arguments: Sequence[str]) -> None:
     Raises:
         StageFailed, RecipeError, IntegrityError: it failed; it has said why.
     """
-    done = subprocess.run([sys.executable, "-m", "trainer", *arguments], env=_environment(), check=False)
+    _asked(arguments, None)
+
+
+def answer(arguments: Sequence[str]) -> dict[str, Any]:
+    """The same for a verb whose answer is a JSON object: the object, nothing printed."""
+    found: dict[str, Any] = json.loads(_asked(arguments, subprocess.PIPE))
+    return found
+
+
+def curation(run: Path, wanted: set[str]) -> dict[str, dict[str, Any]]:
+    """What a run's documents table says of some doc_ids, nulls left out: file, record, fate, measurements."""
+    ids = pa.array(sorted(wanted), pa.string())
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((run / "documents").glob("*.parquet")):
+        here = pq.read_table(path, filters=pc.field("doc_id").isin(ids))
+        for row in here.to_pylist():
+            found.setdefault(row["doc_id"], {key: value for key, value in row.items() if value is not None})
+    return found
+
+
+def _asked(arguments: Sequence[str], output: int | None) -> str:
+    command = [sys.executable, "-m", "trainer", *arguments]
+    done = subprocess.run(command, env=_environment(), check=False, stdout=output, text=True)
     _judge(done.returncode, "see above")
+    return done.stdout or ""
 
 
 def steps_done(out: Path) -> int:

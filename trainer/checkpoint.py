@@ -183,7 +183,9 @@ def warm_weights(run: Path, config: Config, vocab_size: int) -> dict[str, torch.
     theirs, known = found.state["config"], int(found.state["vocab_size"])
     mine = config.model_dump(mode="json")
     if differ := [f"{key} {theirs[key]!r}, here {mine[key]!r}" for key in SHAPE if theirs[key] != mine[key]]:
-        raise MismatchError(f"warm_start: {found.folder} has another shape: {'; '.join(differ)}; make them equal")
+        raise MismatchError(
+            f"warm_start: {found.folder} has another shape: {'; '.join(differ)}; make them equal"
+        )
     if vocab_size < known:
         raise MismatchError(
             f"warm_start: {found.folder} knows {known} tokens, these shards have {vocab_size}; "

@@ -122,7 +122,9 @@ class Run:
         with closing(Log(self.out / "metrics.jsonl", self.step, write=self.world.main)) as log:
             self.log = log
             if self.world.main:
-                log.trackers += [tracker(name, self.out, self.config, self.step) for name in self.config.trackers]
+                log.trackers += [
+                    tracker(name, self.out, self.config, self.step) for name in self.config.trackers
+                ]
             if self.step == 0:
                 self.evaluate()
             while self.step < self.config.steps and not self.out_of_time():

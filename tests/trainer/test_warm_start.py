@@ -53,7 +53,9 @@ def test_a_warm_run_begins_where_the_older_one_ended(older: Path, packed: Packed
     """On the same shards, one idle step after a warm start is far better than one after a cold start."""
     summary = train(packed.folder, tmp_path / "cold", small(tied=tied(older), steps=1, eval_every=0))
     warm = small(tied=tied(older), steps=1, eval_every=0, warm_start=str(older), lr=1e-9)
-    assert train(packed.folder, tmp_path / "warm", warm)["validation_loss"] < summary["validation_loss"] - 0.01
+    assert (
+        train(packed.folder, tmp_path / "warm", warm)["validation_loss"] < summary["validation_loss"] - 0.01
+    )
 
 
 def test_a_grown_vocabulary_trains(older: Path, tmp_path: Path) -> None:
