@@ -204,7 +204,8 @@ def _decide(stage: Global, task: Task, started: float) -> Marker:
     sent = spec(task)
     opened: dict[str, pa.Table] = {}
     tables = [
-        stage.decide(exchange.receive(sent, bucket, opened=opened), task["turn"]) for bucket in task["buckets"]
+        stage.decide(exchange.receive(sent, bucket, opened=opened), task["turn"])
+        for bucket in task["buckets"]
     ]
     rulings = pa.concat_tables(tables)
     return publish(Path(task["out"]), rulings, {"rows": rulings.num_rows, **_cost(started)}, parquet=False)
