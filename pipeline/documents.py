@@ -24,7 +24,7 @@ from pipeline.flow import Flow
 from pipeline.keys import short
 from pipeline.runs import Run
 from pipeline.store import Marker, columns_of, discard, inspect, publish, read_marker, read_table
-from stages.base import stage_class, stage_names
+from stages.naming import stage_class, stage_names
 
 HITS: Final = pa.list_(
     pa.struct([("benchmark", pa.string()), ("item", pa.string()), ("start", pa.int64()), ("end", pa.int64())])

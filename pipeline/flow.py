@@ -272,7 +272,7 @@ class Flow:
             task = self._task("settle", stage, paths, out, turn=-1, last=True)
             steps["settle"] = self._step(stage, "settle", [task])
         done = self._applied(stage, stage.needed, ruling, steps.get("settle", []), steps)
-        done.files |= _files([ruling] if ruling else [])
+        done.files |= store.artifacts([ruling] if ruling else [])
         return done
 
     def _survey(
@@ -356,7 +356,7 @@ class Flow:
         paths, digests = self._needs(stage)
         identity = stage_identity(stage, stage.identity(), digests)
         folder = self.store / stage.word() / short(identity)
-        own = _files(settled)
+        own = store.artifacts(settled)
         paths |= {name: [str(path)] for name, (path, _) in own.items()}
         tasks = []
         for part, loaded in enumerate(self._parts()):
@@ -398,12 +398,3 @@ class Flow:
         task = self._task("manifest", stage, paths, home / "manifest", folder=packed, spec=spec)
         steps = {"route": routed, "write": shards, "manifest": self._step(stage, "manifest", [task])}
         return Walked(stage, key, identity, [], steps, {"packed": (home / "packed", key)})
-
-
-def _files(markers: Iterable[Marker]) -> dict[str, tuple[Path, str]]:
-    """Artifact name -> path and sha256, from the markers that they lie beside."""
-    return {
-        name.partition(".")[2]: (marker.path.parent / name, sha256)
-        for marker in markers
-        for name, (_, sha256) in marker.body.get("files", {}).items()
-    }

@@ -25,7 +25,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from pipeline.complaints import Lines, explain, nearest, place_of
 from pipeline.errors import RecipeError
 from pipeline.keys import canonical
-from stages.base import Global, Source, Stage, stage_class, stage_names
+from stages.base import Global, Source, Stage
+from stages.naming import stage_class, stage_names
 
 RUN_KEYS: Final[dict[str, tuple[tuple[type, ...], str]]] = {
     "name": ((str,), "text"),

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError, StageFailed
-from stages.base import Shuffle, Source, stage_class, stage_names
+from stages.base import Shuffle, Source
+from stages.naming import stage_class, stage_names
 
 ORDER: Final = ("clean", "langid", "quality", "dedup", "decontaminate", "mix", "tokenize")
 """The order of a recipe in the table; stages that it does not name stand before mix."""

@@ -17,7 +17,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -234,3 +234,12 @@ def discard(stem: Path) -> None:
         if inspect(stem.parent / name)[0] == "corrupt":
             discard(stem.parent / name)
     marker_path(stem).unlink(missing_ok=True)
+
+
+def artifacts(markers: Iterable[Marker]) -> dict[str, tuple[Path, str]]:
+    """Artifact name -> path and sha256, from the markers that they lie beside."""
+    return {
+        name.partition(".")[2]: (marker.path.parent / name, sha256)
+        for marker in markers
+        for name, (_, sha256) in marker.body.get("files", {}).items()
+    }

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import IntegrityError, RecipeError
 from pipeline.runs import Run
 from pipeline.store import Marker, read_marker, read_table
-from stages.base import stage_class
+from stages.naming import stage_class
 
 
 class Stored:

@@ -22,7 +22,8 @@ from pipeline import exchange, view
 from pipeline.errors import InfrastructureFailed, StageFailed
 from pipeline.keys import build_digest
 from pipeline.store import Marker, file_sha256, mark, publish, read_table, sync_folder, writing, writing_named
-from stages.base import Global, InputFile, Local, Shuffle, Slice, Source, Stage, StageError, stage_class
+from stages.base import Global, InputFile, Local, Shuffle, Slice, Source, Stage, StageError
+from stages.naming import stage_class
 
 Task = dict[str, Any]
 

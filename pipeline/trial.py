@@ -28,7 +28,8 @@ from pipeline.run import entry
 from pipeline.store import Marker, read_marker
 from pipeline.stored import Stored
 from pipeline.tasks import Task, perform
-from stages.base import Source, stage_class
+from stages.base import Source
+from stages.naming import stage_class
 
 REPORT = "report"
 """What the driver does when the stages are done: documents table and report."""

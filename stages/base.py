@@ -15,9 +15,6 @@ This module does no I/O and knows nothing of stores, plans or workers: `pipeline
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +36,6 @@ __all__ = [
     "Source",
     "Stage",
     "StageError",
-    "stage_class",
-    "stage_names",
 ]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -366,39 +361,3 @@ class Shuffle(Stage):
     @abstractmethod
     def manifest(self, shards: Sequence[Mapping[str, Any]], folder: Path) -> None:
         """Completes the folder of shards (in the order of `groups`) with what describes them."""
-
-
-_WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_NOT_STAGES = frozenset({"base"})
-
-
-def stage_class(word: str) -> type[Stage]:
-    """The stage that a recipe's word names: class `Dedup` of module `stages.dedup`.
-
-    Raises:
-        KeyError: no such stage.
-    """
-    if not _WORD.fullmatch(word) or word in _NOT_STAGES or importlib.util.find_spec(f"stages.{word}") is None:
-        raise KeyError(word)
-    module = importlib.import_module(f"stages.{word}")
-    found = getattr(module, word.title().replace("_", ""), None)
-    if not (isinstance(found, type) and issubclass(found, Stage)):
-        raise KeyError(word)
-    return found
-
-
-def stage_names() -> list[str]:
-    """The words of all stages in this folder, sorted.
-
-    Reads the files instead of importing them, so that a recipe pays for the libraries of its own stages only.
-    """
-    import stages  # noqa: PLC0415 - the package looks at its own folder
-
-    found = []
-    for path in (path for folder in stages.__path__ for path in Path(folder).glob("*.py")):
-        heading = rf"^class {path.stem.title().replace('_', '')}\((Source|Local|Global|Shuffle)\):"
-        if path.stem not in _NOT_STAGES and re.search(
-            heading, path.read_text(encoding="utf-8"), re.MULTILINE
-        ):
-            found.append(path.stem)
-    return sorted(found)

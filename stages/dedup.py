@@ -66,6 +66,10 @@ class Dedup(Global):
         "duplicate_of": "the kept document that it repeats",
         "similarity": "Jaccard similarity of the two, verified; 1 for exact copies",
         "cluster_size": "documents that stand in for one another, the kept one included",
+        "signature": "MinHash values over the shingles, where `signatures` asks for them",
+        "text": "the text without passages that too many documents have, where `lines` is set",
+        "bytes": "its bytes in UTF-8",
+        "passages_removed": "how many passages were taken out of it",
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "exact": "the same text as a kept document, up to white space.",

@@ -104,8 +104,9 @@ class Langid(Local):
         "script": pa.string(),
     }
     meanings: ClassVar[Mapping[str, str]] = {
-        "lang": "the most likely language, as the model names it; und where there are no letters",
-        "lang_score": "how likely the model thinks it is",
+        "lang": "the most likely language; und where there are no letters or `min_score` is not met",
+        "lang_score": "how likely the model thinks that `lang_1` is",
+        "lang_1": "the most likely language, whatever its score",
         "lang_2": "the second most likely language",
         "lang_2_score": "how likely the model thinks that is",
         "lang_3": "the third most likely language",

@@ -45,6 +45,7 @@ class Tokenize(Global):
     meanings: ClassVar[Mapping[str, str]] = {
         "tokens": "the ids of the text, without the token that ends it",
         "token_count": "how many they are",
+        "split_at": "every so many tokens `pack` cuts the document, where `max_tokens` splits; else null",
     }
     reasons: ClassVar[Mapping[str, str]] = {
         "too_many_tokens": "The document has more tokens than `max_tokens`."

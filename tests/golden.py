@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline import runs, store
 from pipeline.exchange import table_sha256
-from stages.base import stage_class
+from stages.naming import stage_class
 from tests.command import HOME, gristmill
 
 RECORDED = HOME / "tests" / "golden.json"

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.report.counts import Documents
 from pipeline.stored import Stored
-from stages.base import stage_class
+from stages.naming import stage_class
 
 STEPS: Final = 50  # of the curve
 BINS: Final = 20  # of similarity

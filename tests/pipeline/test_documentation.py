@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from pipeline import cli, documents, schema
-from stages.base import stage_class, stage_names
+from stages.naming import stage_class, stage_names
 from tests.command import COMMAND, HOME, gristmill, surroundings
 from tests.pipeline.conftest import Pair
 

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import recipe
-from stages.base import Global, Local, Shuffle, Source, Stage, StageError, stage_class, stage_names
+from stages.base import Global, Local, Shuffle, Source, Stage, StageError
+from stages.naming import stage_class, stage_names
 from tests import corpus, harness
 from tests.command import HOME
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.base import stage_class
+from stages.naming import stage_class
 from tests import golden
 
 STAGES = ["load", "clean", "langid", "dedup", "decontaminate", "mix", "tokenize", "pack"]
