@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -45,40 +44,46 @@ def recipe(corpus: Path, benchmarks: Path, tokenizer: Path, part_bytes: int) -> 
     )
 
 
-def footprint(pid: int) -> int:
-    """Bytes of a process and all its children, shared pages counted once."""
-    total = 0
-    try:
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for process in family:
+class Family:
+    """A process and all its children: what they hold now, and the CPU seconds they have used so far."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.used: dict[int, float] = {}
+
+    def look(self) -> int:
+        """Bytes held, shared pages counted once; notes the CPU seconds of each process."""
+        total = 0
         try:
-            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-        except OSError:  # it ended meanwhile
-            continue
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    return total
+            family = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return 0
+        for process in family:
+            try:
+                lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+                times = process.cpu_times()
+            except (OSError, psutil.Error):  # it ended meanwhile
+                continue
+            self.used[process.pid] = times.user + times.system
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        return total
 
 
 def run(written: Path, work: Path, until: list[str]) -> tuple[float, float, int]:
     """Wall and CPU seconds, and the largest memory of one run from nothing."""
-    before = os.times()
     begun = time.perf_counter()
     command = [*COMMAND, "run", str(written), "--work", str(work), "--executor", "local:2", *until]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **surroundings()
     )
-    peak = 0
+    family, peak = Family(process.pid), 0
     while process.poll() is None:
-        peak = max(peak, footprint(process.pid))
+        peak = max(peak, family.look())
         time.sleep(0.25)
     wall = time.perf_counter() - begun
-    after = os.times()
     if process.returncode:
         sys.exit(f"the run ended with {process.returncode}; run it by hand: {' '.join(command)}")
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return wall, used, peak
+    return wall, sum(family.used.values()), peak
 
 
 def stages(work: Path) -> list[tuple[str, float, int, int]]:
