@@ -53,6 +53,7 @@ class Trial:
         text: bytes of text by source.
         documents: how many there were.
         part: bytes of the largest part.
+        parts: how many there were.
         spent: (stage, step) -> its tasks in the order in which they ran.
         disk: stage -> bytes of its results.
         alive: stage -> source -> documents, bytes and tokens that it left alive.
@@ -62,6 +63,7 @@ class Trial:
     text: dict[str, int] = field(default_factory=dict)
     documents: int = 0
     part: int = 0
+    parts: int = 0
     spent: dict[tuple[str, str], list[Spent]] = field(default_factory=dict)
     disk: dict[str, int] = field(default_factory=dict)
     alive: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
@@ -134,6 +136,7 @@ def _note(made: Trial, done: Walked, book: ledger.Ledger) -> None:
     if isinstance(done.stage, Source):
         made.text = {source: row["bytes"] for source, row in book.items()}
         made.documents = sum(row["in"] for row in book.values())
+        made.parts = len(done.parts)
         made.part = max(_size(marker) for marker in done.parts)
     for marker in done.steps.get("write", ()):
         made.packed = (made.packed or 0) + marker["entry"]["tokens"]
