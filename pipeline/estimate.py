@@ -193,7 +193,7 @@ class _Model:
         small = max((one.grown for one in self.small.spent.get((word, step), ())), default=0)
         if step.partition(" ")[0] in OVER_PARTS:
             later = tasks[1:] or tasks  # what the first one grew by for good is no matter of its size
-            largest = max(later, key=lambda one: one.size)
+            largest = max(later, key=lambda one: (one.size, one.grown))
             return max(large, largest.grown * self.part / max(largest.size, FEW))
         return large * self._excerpts if step == EXCERPTS else self._whole(step, small, large)
 

@@ -151,7 +151,8 @@ class _Meter:
 
     def __init__(self, rows: Mapping[str, list[pa.Table]], made: Trial) -> None:
         self._rows, self._made = rows, made
-        self._sizes = [sum(int(t["bytes"].to_numpy().sum()) for t in some) for some in rows.values()]
+        parts = [int(table["bytes"].to_numpy().sum()) for some in rows.values() for table in some]
+        self._all, self._largest = sum(parts), max(parts, default=0)
 
     def map(self, some: Iterable[Task]) -> Iterator[dict[str, Any]]:
         """Receipts in the order of the tasks."""
@@ -162,8 +163,8 @@ class _Meter:
                 drawn = self._rows.get(tasks.spec(task)["name"], [])
                 size = sum(int(table["bytes"].to_numpy().sum()) for table in drawn)
             else:
-                size = _part(task) if "part" in task else sum(self._sizes)
-            with _measured(self._made, word, step, size):
+                size = _part(task) if "part" in task else self._all
+            with _measured(self._made, word, step, size, memory=2 * size >= self._largest):
                 if task["op"] == "read":
                     tasks.read_slice(_Drawn(drawn), task, 0.0)  # type: ignore[arg-type] # it reads like one
                 else:
@@ -208,18 +209,19 @@ def cpu() -> float:
 
 
 class _measured:  # noqa: N801 - reads as a statement
-    """Notes the CPU seconds and the growth of what is done inside."""
+    """Notes the CPU seconds and, if asked, the growth of what is done inside: to settle takes 50 ms."""
 
-    def __init__(self, made: Trial, word: str, step: str, size: int) -> None:
-        self._into, self._size = made.spent.setdefault((word, step), []), size
+    def __init__(self, made: Trial, word: str, step: str, size: int, *, memory: bool = True) -> None:
+        self._into, self._size, self._memory = made.spent.setdefault((word, step), []), size, memory
 
     def __enter__(self) -> None:
-        self._before = settled()
+        self._before = settled() if self._memory else 0
         self._started = cpu()
 
     def __exit__(self, *_: object) -> None:
         seconds = cpu() - self._started
-        self._into.append(Spent(self._size, seconds, max(0, high() - self._before)))
+        grown = max(0, high() - self._before) if self._memory else 0
+        self._into.append(Spent(self._size, seconds, grown))
 
 
 def settled() -> int:
