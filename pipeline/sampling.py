@@ -23,7 +23,7 @@ from stages.columns import ids, utf8, whole
 from stages.kernels.hashing import hash64, mix64
 
 READ: Final = 256_000_000  # bytes of text that are read at most
-LEAST: Final = 4_000_000  # bytes of text of a sample: less says too little
+LEAST: Final = 6_000_000  # bytes of text of a sample: less says too little
 MOST: Final = 16_000_000  # and more takes long
 EXPANSION: Final = 3.0  # bytes of text a byte of file where no slice was read to its end
 _SHINGLE: Final = 5

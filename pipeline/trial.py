@@ -54,6 +54,7 @@ class Trial:
         text: bytes of text by source.
         documents: how many there were.
         part: bytes of the largest part.
+        parts: how many there were.
         spent: (stage, step) -> its tasks in the order in which they ran.
         disk: stage -> bytes of its results.
         alive: stage -> source -> documents, bytes and tokens that it left alive.
@@ -63,6 +64,7 @@ class Trial:
     text: dict[str, int] = field(default_factory=dict)
     documents: int = 0
     part: int = 0
+    parts: int = 0
     spent: dict[tuple[str, str], list[Spent]] = field(default_factory=dict)
     disk: dict[str, int] = field(default_factory=dict)
     alive: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
@@ -135,6 +137,7 @@ def _note(made: Trial, done: Walked, book: ledger.Ledger) -> None:
     if isinstance(done.stage, Source):
         made.text = {source: row["bytes"] for source, row in book.items()}
         made.documents = sum(row["in"] for row in book.values())
+        made.parts = len(done.parts)
         made.part = max(_size(marker) for marker in done.parts)
     for marker in done.steps.get("write", ()):
         made.packed = (made.packed or 0) + marker["entry"]["tokens"]
@@ -149,7 +152,8 @@ class _Meter:
 
     def __init__(self, rows: Mapping[str, list[pa.Table]], made: Trial) -> None:
         self._rows, self._made = rows, made
-        self._sizes = [sum(int(t["bytes"].to_numpy().sum()) for t in some) for some in rows.values()]
+        parts = [int(table["bytes"].to_numpy().sum()) for some in rows.values() for table in some]
+        self._all, self._largest = sum(parts), max(parts, default=0)
 
     def map(self, some: Iterable[Task]) -> Iterator[dict[str, Any]]:
         """Receipts in the order of the tasks."""
@@ -160,8 +164,8 @@ class _Meter:
                 drawn = self._rows.get(tasks.spec(task)["name"], [])
                 size = sum(int(table["bytes"].to_numpy().sum()) for table in drawn)
             else:
-                size = _part(task) if "part" in task else sum(self._sizes)
-            with _measured(self._made, word, step, size):
+                size = _part(task) if "part" in task else self._all
+            with _measured(self._made, word, step, size, memory=2 * size >= self._largest):
                 if task["op"] == "read":
                     tasks.read_slice(_Drawn(drawn), task, 0.0)  # type: ignore[arg-type] # it reads like one
                 else:
@@ -206,23 +210,24 @@ def cpu() -> float:
 
 
 class _measured:  # noqa: N801 - reads as a statement
-    """Notes the CPU seconds and the growth of what is done inside."""
+    """Notes the CPU seconds and, if asked, the growth of what is done inside: to settle takes 50 ms."""
 
-    def __init__(self, made: Trial, word: str, step: str, size: int) -> None:
-        self._into, self._size = made.spent.setdefault((word, step), []), size
+    def __init__(self, made: Trial, word: str, step: str, size: int, *, memory: bool = True) -> None:
+        self._into, self._size, self._memory = made.spent.setdefault((word, step), []), size, memory
 
     def __enter__(self) -> None:
-        self._before = settled()
+        self._before = settled() if self._memory else 0
         self._started = cpu()
 
     def __exit__(self, *_: object) -> None:
         seconds = cpu() - self._started
-        self._into.append(Spent(self._size, seconds, max(0, high() - self._before)))
+        grown = max(0, high() - self._before) if self._memory else 0
+        self._into.append(Spent(self._size, seconds, grown))
 
 
 def settled() -> int:
     """Bytes that this process holds, what allocators keep given back; its high-water mark begins anew here."""
-    gc.collect()
+    gc.collect(1)  # old objects do not go between tasks, and to look at all takes a fifth of a second
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(AttributeError):  # not the C library of GNU
         ctypes.CDLL(None).malloc_trim(0)
