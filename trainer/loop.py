@@ -78,7 +78,8 @@ class Run:
         self.order = Order(manifest.fingerprint, config.seed, len(split), rows, config.batch_ramp)
         self.batches = Batches(split, manifest, config)
         self.evaluation = Evaluation(Batches(packed.split("validation"), manifest, config), config, world)
-        self.micro, self.flex = world.micro(config, manifest.seq_len), world.flex(config)
+        self.micro = min(world.micro(config, manifest.seq_len), -(-rows // world.size))
+        self.flex = world.flex(config)
 
         # MFU = tokens/s of a rank x operations a token / the GPU's dense bf16 peak; padding is not counted
         self.flops = flops_per_token(config, manifest.vocab_size, manifest.seq_len)
