@@ -36,7 +36,7 @@ from trainer.metrics import Log, unigram_entropy, write_json
 from trainer.model import Decoder, sight
 from trainer.optimiser import Optimiser, Scaler, learning_rate
 from trainer.order import Order, key64
-from trainer.planner import flops_per_token, peak_flops
+from trainer.planner import flops_per_token, peak_flops, plan
 from trainer.trace import document_losses
 from trainer.trackers import tracker
 from trainer.world import World, started
@@ -127,6 +127,8 @@ class Run:
                     tracker(name, self.out, self.config, self.step) for name in self.config.trackers
                 ]
             if self.step == 0:
+                for warning in plan(self.packed, self.config)["warnings"]:
+                    self.say(f"planner: {warning}")
                 self.evaluate()
             while self.step < self.config.steps and not self.out_of_time():
                 self.advance()
