@@ -24,6 +24,7 @@ def train(
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option(help="Folder of checkpoints (for PACKED).")] = None,
     executor: Annotated[str, typer.Option(help="Where to make the shards (for RECIPE).")] = "local",
+    minutes: Annotated[float, typer.Option(min=0, help="Train for so long; 0: as train.minutes says.")] = 0,
 ) -> None:
     """Train on a recipe's shards, making them first if need be, or on a folder of shards."""
     from pipeline import recipe as recipes  # noqa: PLC0415
@@ -32,15 +33,16 @@ def train(
     from pipeline.run import Choice, run  # noqa: PLC0415
     from pipeline.training import train_on  # noqa: PLC0415
 
+    settings = [*(settings or ()), *([f"train.minutes={minutes}"] if minutes else [])]
     with Watcher(machine=False) as watcher:
         if target.is_dir():
             out = out or Path("work") / "train"
             try:
-                train_on(target, out, recipes.trainer_config(settings or ()), watcher)
+                train_on(target, out, recipes.trainer_config(settings), watcher)
             finally:  # a run that was stopped is looked at most of all
                 training.write(out)
             return
-        read = recipes.read(target, settings or (), work)
+        read = recipes.read(target, settings, work)
         if read.train is None:
             raise RecipeError([f"{target} has no train: key; add `train: {{}}` for the defaults"])
         done, _ = run(read, Choice(), executor, watcher)

@@ -175,9 +175,7 @@ class _Shard:
         self._row = np.dtype((manifest.dtype, manifest.seq_len))
 
         # byte in the file: of tokens and of segment columns, by record batch; of the offsets of segments
-        self._begins: dict[str, npt.NDArray[np.int64]] = {
-            name: np.zeros(len(self.batches), np.int64) for name in expected.names
-        }
+        self._begins = {name: np.zeros(len(self.batches), np.int64) for name in expected.names}
         self._bounds = np.zeros(len(self.batches), np.int64)
         for number, batch in enumerate(self.batches):
             _segment_bounds(batch)  # so that one column's bounds serve all
@@ -203,8 +201,7 @@ class _Shard:
 
     def bounds(self, rows: Ints) -> Ints:
         """First segment and the one behind the last of these rows, counted in their record batches: (n, 2)."""
-        batch = self.batch_of(rows)
-        pairs = np.dtype((np.int32, 2))
+        batch, pairs = self.batch_of(rows), np.dtype((np.int32, 2))
         return self._at(pairs, self._bounds[batch] + (rows - self.first[batch]) * 4).astype(np.int64)
 
     def values(self, name: str, kind: np.dtype[Any], batch: Ints, segment: Ints) -> npt.NDArray[Any]:
@@ -301,13 +298,8 @@ class Split:
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Every shard's file name and its rows, memory-mapped."""
         for number, entry in enumerate(self.entry.shards):
-            shard = self._shard(number)
-            yield (
-                entry.file,
-                pa.Table.from_batches(
-                    shard.batches, packed_schema(self._manifest.seq_len, self._manifest.dtype)
-                ),
-            )
+            schema = packed_schema(self._manifest.seq_len, self._manifest.dtype)
+            yield entry.file, pa.Table.from_batches(self._shard(number).batches, schema)
 
     def _by_shard(self, indices: Indices) -> Iterator[tuple[_Shard, npt.NDArray[np.bool_], Ints]]:
         """Shards, which of the indices lie in each, and their rows there."""

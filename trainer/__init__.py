@@ -11,6 +11,7 @@ Read it in the order in which a run goes through it:
     world        devices, number types, torchrun ranks
     checkpoint   safetensors + JSON, atomic, digested; what may and may not be resumed
     metrics      metrics.jsonl, unigram entropy, the summary
+    trackers     the same lines for TensorBoard, W&B, trackio
     trace        the documents of a step and their losses
     guard        steps that would do harm: noticed, skipped, remembered
     evaluate     loss, perplexity and bits per byte by source

@@ -220,13 +220,13 @@ class Batches:
         def prepare(step: int) -> list[Batch]:
             rows, epochs = order.at(step)
             share = -(-len(rows) // world)
-            size = min(micro, share)
-            wanted = -(-share // size) * size
+            wanted = -(-share // micro) * micro  # of one shape in every step, as a compiler wants it
             mine, when = rows[rank * share : (rank + 1) * share], epochs[rank * share : (rank + 1) * share]
             gap = wanted - len(mine)
             mine, when = np.append(mine, np.full(gap, -1)), np.append(when, np.zeros(gap, np.int64))
             made = [
-                self.make(mine[at : at + size], when[at : at + size], skip) for at in range(0, wanted, size)
+                self.make(mine[at : at + micro], when[at : at + micro], skip)
+                for at in range(0, wanted, micro)
             ]
             return [batch.each(torch.Tensor.pin_memory) for batch in made] if pin else made
 

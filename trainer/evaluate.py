@@ -53,7 +53,8 @@ class Evaluation:
             return None
         model.eval()
         sums = torch.zeros(2, len(self.names), dtype=torch.float64, device=self.world.device)
-        micro = min(micro, -(-len(self.rows) // self.world.size))
+        if not self.world.compiled(self.config):  # which wants the shape of training
+            micro = min(micro, -(-len(self.rows) // self.world.size))
         mine = self.rows[self.world.rank :: self.world.size]
         for first in range(0, len(self.rows), micro * self.world.size):  # as many passes on every rank
             at = first // self.world.size

@@ -36,7 +36,7 @@ from trainer.metrics import Log, unigram_entropy, write_json
 from trainer.model import Decoder, sight
 from trainer.optimiser import Optimiser, Scaler, learning_rate
 from trainer.order import Order, key64
-from trainer.planner import flops_per_token, peak_flops
+from trainer.planner import flops_per_token, peak_flops, plan
 from trainer.trace import document_losses
 from trainer.trackers import tracker
 from trainer.world import World, started
@@ -78,7 +78,8 @@ class Run:
         self.order = Order(manifest.fingerprint, config.seed, len(split), rows, config.batch_ramp)
         self.batches = Batches(split, manifest, config)
         self.evaluation = Evaluation(Batches(packed.split("validation"), manifest, config), config, world)
-        self.micro, self.flex = world.micro(config, manifest.seq_len), world.flex(config)
+        self.micro = min(world.micro(config, manifest.seq_len), -(-rows // world.size))
+        self.flex = world.flex(config)
 
         # MFU = tokens/s of a rank x operations a token / the GPU's dense bf16 peak; padding is not counted
         self.flops = flops_per_token(config, manifest.vocab_size, manifest.seq_len)
@@ -126,6 +127,8 @@ class Run:
                     tracker(name, self.out, self.config, self.step) for name in self.config.trackers
                 ]
             if self.step == 0:
+                for warning in plan(self.packed, self.config)["warnings"]:
+                    self.say(f"planner: {warning}")
                 self.evaluate()
             while self.step < self.config.steps and not self.out_of_time():
                 self.advance()

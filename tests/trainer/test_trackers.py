@@ -26,13 +26,16 @@ class Fake(types.ModuleType):
         self.finished = 0
 
     def init(self, **settings: Any) -> Fake:
+        """Opens itself."""
         self.settings = settings
         return self
 
     def log(self, values: dict[str, float], step: int) -> None:
+        """Takes numbers."""
         self.logged.append((values, step))
 
     def finish(self) -> None:
+        """Counts."""
         self.finished += 1
 
 

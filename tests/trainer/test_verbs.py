@@ -18,6 +18,7 @@ from tests.trainer.corpus import text_like
 from trainer import checkpoint
 from trainer.__main__ import main
 from trainer.batches import Batch
+from trainer.export import export_llama
 from trainer.loop import train
 from trainer.model import Decoder, sight
 from trainer.order import Order
@@ -165,6 +166,28 @@ def test_an_export_has_equal_logits(packed: Packed, tmp_path: Path, changes: dic
             llama(tmp_path / "hf", ids[0]),
             atol=1e-5,
             rtol=1e-5,
+        )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("changes", [{}, {"tied": False, "kv_heads": 1}, {"qk_norm": True}])
+def test_transformers_loads_an_export(packed: Packed, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """The real thing: AutoModelForCausalLM finds every weight and computes equal logits."""
+    from transformers import AutoModelForCausalLM
+
+    config = small(**changes)
+    model = Decoder(config, 256)
+    model.initialise(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.05)
+    export_llama(model, packed.manifest, packed.folder / "tokenizer.json", tmp_path / "hf")
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32)
+    ids = torch.randint(0, 256, (2, 40), generator=torch.Generator().manual_seed(1))
+    batch = Batch.plain(ids)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(ids, batch.positions, sight(batch, config)), theirs(ids).logits, atol=1e-4, rtol=1e-4
         )
 
 
