@@ -32,7 +32,7 @@ __all__ = [
     "warm_weights",
 ]  # fmt: skip
 
-FORMAT = 1
+FORMAT = 2
 _MODEL, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 
 
