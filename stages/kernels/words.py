@@ -217,7 +217,7 @@ def words(
         data: uint8[], UTF-8.
         start: first byte of the text.
         stop: end of the text, exclusive.
-        breaks: `word_breaks()`.
+        breaks: `word_breaks()`; a table in which the space is ALPHANUMERIC too asks for every segment.
         joins: `JOINS`.
         hashes: uint64[], at least `stop - start` long; filled.
         lengths: int32[], likewise.
@@ -226,6 +226,7 @@ def words(
         The number of words.
     """
     count = 0
+    spaces = breaks[32] & ALPHANUMERIC != 0  # are segments to be reported like words
     before = nb.int64(NEWLINE)  # class of the last character that is not an extender
     joiner = False  # the very last character was a zero width joiner
     is_word = False
@@ -241,7 +242,7 @@ def words(
                 length += ahead - at
                 joiner = False
                 at = ahead
-                if at == stop or data[at] != 32:
+                if spaces or at == stop or data[at] != 32:
                     continue
                 if is_word:
                     hashes[count] = hash_bytes(data, begin, at, nb.uint64(0))
