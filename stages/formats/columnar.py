@@ -187,23 +187,18 @@ def _plain(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     kind = column.type
+    if pa.types.is_nested(kind):
+        return [... if there else None for there in column.is_valid().to_pylist()]
     try:
-        if pa.types.is_timestamp(kind):  # as text, because Python's times know no nanoseconds and few years
-            text = (
-                column.cast(pa.timestamp("us", kind.tz), safe=False)
-                .view(pa.timestamp("us"))
-                .cast(pa.string())
-            )
-            column = pc.binary_join_element_wise(text, "Z", "")
-        if not pa.types.is_nested(kind):
-            try:
-                found: list[Any] = column.to_pylist()
-            except UnicodeDecodeError:
-                found = _bytes(column).to_pylist()
-            return found
-    except ERRORS:
-        pass
-    return [... if there else None for there in column.is_valid().to_pylist()]
+        if pa.types.is_timestamp(kind):  # as text, because Python's times know no nanoseconds
+            micro = column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns").view(pa.timestamp("us"))
+            column = pc.binary_join_element_wise(micro.cast(pa.string()), "Z", "")
+        elif is_string(kind):
+            column = _bytes(column)  # UTF-8 or not, value by value
+        found: list[Any] = column.to_pylist()
+    except ERRORS:  # a year beyond the calendar, and only that row's
+        return [...] if len(column) == 1 else [_plain(column.slice(n, 1))[0] for n in range(len(column))]
+    return found
 
 
 def _good(batch: pa.RecordBatch, first: int, job: Job) -> Good | None:
