@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import NoneType
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
@@ -120,8 +121,20 @@ def columns(
             given = [record.get(where[0]) for record in records]
         else:
             given = [_first(record, where, ()) for record in records]
-        found.append([fitted(value, name, field.type, tallies) for value in given])
+        if not _fits(given, field.type):
+            given = [fitted(value, name, field.type, tallies) for value in given]
+        found.append(given)
     return found
+
+
+def _fits(given: Sequence[Any], kind: Type) -> bool:
+    """Whether all values are such as `fitted` would leave alone: most columns are, and this is cheap to see."""
+    types = set(map(type, given)) - {NoneType}
+    if kind == "string" and types == {str}:
+        return "" not in given and max(map(len, filter(None, given))) <= LONGEST
+    if kind == "integer" and types == {int}:
+        return max(filter(None, given), default=0) < 2**63  # JSON's reader knows none below -2**63
+    return kind == "boolean" and types == {bool}
 
 
 def _first(record: Mapping[str, Any], where: Sequence[str], missing: Collection[str]) -> Any:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -57,7 +58,7 @@ CASES = json.loads((Path(__file__).parent.parent / "cases" / "metadata.json").re
 @pytest.mark.parametrize(("kind", "value", "expected"), CASES["fits"])
 def test_a_value_that_fits_is_taken(kind: Any, value: Any, expected: Any) -> None:
     """Text that reads as a number, a truth or a date is one, because CSV has nothing but text."""
-    tallies: Any = {}
+    tallies: Counter[str] = Counter()
     found = fitted(value, "x", kind, tallies)
     assert (found, type(found), tallies) == (expected, type(expected), {})
 
@@ -65,8 +66,6 @@ def test_a_value_that_fits_is_taken(kind: Any, value: Any, expected: Any) -> Non
 @pytest.mark.parametrize(("kind", "value"), CASES["misfits"])
 def test_a_value_that_does_not_fit_is_null_and_counted(kind: Any, value: Any) -> None:
     """Never an error: one odd record may not stop a corpus."""
-    from collections import Counter
-
     tallies: Counter[str] = Counter()
     assert fitted(value, "x", kind, tallies) is None
     assert tallies == {"unfit.x": 1}
@@ -93,8 +92,6 @@ def test_a_value_that_does_not_fit_is_null_and_counted(kind: Any, value: Any) ->
 )
 def test_values_that_json_has_not(kind: Any, value: Any, expected: Any) -> None:
     """Columnar files and TOML have times, decimals and bytes."""
-    from collections import Counter
-
     assert fitted(value, "x", kind, Counter()) == expected
 
 
@@ -105,6 +102,28 @@ def test_json_lines_have_fields_in_fields(load_file: LoadFile) -> None:
         found = load_file("a.jsonl", b"\n".join(content), stage={"metadata": FIELDS})
         assert kept(found)[:3] == [KEPT, NONE, {**NONE, "topic": "science"}]
         assert found.tallies == UNFIT
+
+
+@pytest.mark.parametrize("kind", ["string", "number", "integer", "boolean", "date"])
+def test_whole_columns_read_as_value_after_value(load_file: LoadFile, kind: Any) -> None:
+    """All that fit, each with nulls among them; and with one that does not."""
+    fitting = [value for of, value, _ in CASES["fits"] if of == kind]
+    texts = [value for value in fitting if isinstance(value, str)]
+    others = [value for value in fitting if not isinstance(value, str)]
+    odd = ["", "x" * (LONGEST + 1), 2**64 - 1, 2**63, -(2**63)]
+    for given in (
+        fitting,
+        texts,
+        [None, *others],
+        [None],
+        *([value, *others] for value in odd),
+        [*texts, odd[1]],
+    ):
+        lines = [json.dumps({"text": "a", "x": value}) for value in given]
+        found = load_file("a.jsonl", "\n".join(lines).encode(), stage={"metadata": {"x": kind}})
+        tallies: Counter[str] = Counter()
+        assert [row["x"] for row in found.rows] == [fitted(value, "x", kind, tallies) for value in given]
+        assert found.tallies == tallies
 
 
 def test_a_record_that_cannot_be_read_has_no_metadata(load_file: LoadFile) -> None:
