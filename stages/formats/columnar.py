@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.formats.lines import label
-from stages.formats.metadata import every_path, fitted, has_value, look_up, paths
+from stages.formats.metadata import column as fitting
+from stages.formats.metadata import every_path, has_value, look_up, paths
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.streams import SLACK
 
@@ -161,13 +162,12 @@ def _metadata(batch: pa.RecordBatch, job: Job) -> list[list[Any]]:
     """The metadata of the rows, a list a field."""
     found = []
     for name, field in job.metadata.items():
-        given: list[Any] = [None] * batch.num_rows
-        for path in paths(name, field):
-            column = _inside(batch, path)
-            if column is not None:
-                others = _plain(column)
-                given = [one if has_value(one) else other for one, other in zip(given, others, strict=True)]
-        found.append([fitted(value, name, field.type, job.tallies) for value in given])
+        columns = [column for path in paths(name, field) if (column := _inside(batch, path)) is not None]
+        given = _plain(columns[0]) if columns else [None] * batch.num_rows
+        for column in columns[1:]:
+            others = _plain(column)
+            given = [one if has_value(one) else other for one, other in zip(given, others, strict=True)]
+        found.append(fitting(given, name, field.type, job.tallies))
     return found
 
 
@@ -193,10 +193,8 @@ def _plain(column: pa.Array) -> list[Any]:
         if pa.types.is_timestamp(kind):  # as text, because Python's times know no nanoseconds
             micro = column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns").view(pa.timestamp("us"))
             column = pc.binary_join_element_wise(micro.cast(pa.string()), "Z", "")
-        elif is_string(kind):
-            column = _bytes(column)  # UTF-8 or not, value by value
         found: list[Any] = column.to_pylist()
-    except ERRORS:  # a year beyond the calendar, and only that row's
+    except ERRORS:  # no UTF-8, or a year beyond the calendar: it costs its own row alone
         return [...] if len(column) == 1 else [_plain(column.slice(n, 1))[0] for n in range(len(column))]
     return found
 

@@ -121,10 +121,13 @@ def columns(
             given = [record.get(where[0]) for record in records]
         else:
             given = [_first(record, where, ()) for record in records]
-        if not _fits(given, field.type):
-            given = [fitted(value, name, field.type, tallies) for value in given]
-        found.append(given)
+        found.append(column(given, name, field.type, tallies))
     return found
+
+
+def column(given: list[Any], name: str, kind: Type, tallies: Counter[str]) -> list[Any]:
+    """All values of a column as `fitted` gives them."""
+    return given if _fits(given, kind) else [fitted(value, name, kind, tallies) for value in given]
 
 
 def _fits(given: Sequence[Any], kind: Type) -> bool:
@@ -133,7 +136,8 @@ def _fits(given: Sequence[Any], kind: Type) -> bool:
     if kind == "string" and types == {str}:
         return "" not in given and max(map(len, filter(None, given))) <= LONGEST
     if kind == "integer" and types == {int}:
-        return max(filter(None, given), default=0) < 2**63  # JSON's reader knows none below -2**63
+        present: list[int] = [value for value in given if value is not None]
+        return min(present) >= -(2**63) and max(present) < 2**63
     return kind == "boolean" and types == {bool}
 
 

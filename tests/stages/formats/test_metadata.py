@@ -186,6 +186,17 @@ def test_odd_columns_cost_no_record(load_file: LoadFile) -> None:
     assert found.tallies == {"unfit.tags": 1, "unfit.name": 1, "unfit.born": 1}
 
 
+def test_the_first_of_several_columns_that_has_a_value_counts(load_file: LoadFile) -> None:
+    """Zero is a value; nothing, not-a-number and empty text are none."""
+    table = pa.table({"text": ["a"] * 4, "x": [0.0, float("nan"), None, 2.0], "y": ["7", "8", "", "9"]})
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    lines = "\n".join(json.dumps(row).replace("NaN", '""') for row in table.to_pylist())
+    for name, content in (("a.parquet", out.getvalue()), ("a.jsonl", lines.encode())):
+        found = load_file(name, content, stage={"metadata": {"n": {"field": ["x", "y"], "type": "number"}}})
+        assert [row["n"] for row in found.rows] == [0.0, 8.0, None, 2.0]
+
+
 def test_bad_rows_of_columns_leave_the_others_theirs(load_file: LoadFile) -> None:
     """A row without text is quarantined without metadata."""
     out = io.BytesIO()
