@@ -247,10 +247,11 @@ def documents_(
     """The glob of a run's documents table: Parquet, a row a document, for DuckDB, polars or pandas."""
     from pipeline import documents, runs  # noqa: PLC0415
 
+    known = runs.find(run, work or Path("work")) if run or not columns else runs.latest(work or Path("work"))
     if columns:
-        print("\n".join(f"{name}\t{meaning}" for name, meaning in documents.meanings().items()))
-        return
-    print(runs.find(run, work or Path("work")).path / "documents" / "*.parquet")
+        print("\n".join(f"{name}\t{meaning}" for name, meaning in documents.meanings(known).items()))
+    elif known:
+        print(known.path / "documents" / "*.parquet")
 
 
 @app.command()

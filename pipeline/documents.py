@@ -1,14 +1,14 @@
 """The documents table: a row a document, in load order, with its fate and every measurement.
 
 One Parquet file a part under RUN/documents, joined by position from what the stages wrote; columns that no
-stage of the recipe writes are null, so that the schema is the same for every recipe. Reads columns, computes
-nothing new.
+stage of the recipe writes are null, so that the schema is the same for every recipe, but for the metadata that
+load keeps, which stand behind all others. Reads columns, computes nothing new.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ from pipeline.flow import Flow
 from pipeline.keys import short
 from pipeline.runs import Run
 from pipeline.store import Marker, columns_of, discard, inspect, publish, read_marker, read_table
+from stages.base import Stage
+from stages.formats.metadata import MEANING
 from stages.naming import stage_class, stage_names
 
 HITS: Final = pa.list_(
@@ -64,8 +66,13 @@ def metric_columns() -> list[tuple[str, pa.DataType]]:
     ]
 
 
-def meanings() -> dict[str, str]:
-    """Column of the documents table -> one sentence, in the order of the columns."""
+def metadata_columns(load: Stage) -> list[tuple[str, pa.DataType]]:
+    """The columns of load's `metadata`, which end the table."""
+    return [(name, kind) for name, kind in load.written.items() if name not in load.writes]
+
+
+def meanings(run: Run | None = None) -> dict[str, str]:
+    """Column of the documents table -> one sentence, in the order of the columns; of a run, its metadata too."""
     said = {"": ""}
     for word in stage_names():
         said |= {name: text for name, text in stage_class(word).meanings.items() if name not in said}
@@ -75,7 +82,10 @@ def meanings() -> dict[str, str]:
         "tokens": "tokens of the text, without the one that ends it",
     }
     columns = [(name, source) for name, _, source in FIXED] + [(name, name) for name, _ in metric_columns()]
-    return {name: own.get(name) or said.get(source, "") for name, source in columns}
+    found = {name: own.get(name) or said.get(source, "") for name, source in columns}
+    first = min((run.path / "documents").glob("*.parquet"), default=None) if run else None
+    more = pq.read_schema(first).names if first else []
+    return found | {name: MEANING for name in more if name not in found}
 
 
 def write(flow: Flow, run: Run) -> None:
@@ -83,6 +93,7 @@ def write(flow: Flow, run: Run) -> None:
     folder = run.path / "documents"
     folder.mkdir(exist_ok=True)
     stages = [done for done in flow.walked if done.parts]
+    metadata = metadata_columns(stages[0].stage)
 
     def part(index: int) -> None:
         markers = {done.stage.word(): done.parts[index] for done in stages}
@@ -90,7 +101,7 @@ def write(flow: Flow, run: Run) -> None:
         state, marker = inspect(stem)
         if state != "fresh" or marker is None:
             discard(stem)
-            marker = publish(stem, table(markers), {}, parquet=True)
+            marker = publish(stem, table(markers, metadata), {}, parquet=True)
         target = folder / f"{index:05d}.parquet"
         target.unlink(missing_ok=True)
         assert marker.data is not None  # noqa: S101 - published with data
@@ -100,11 +111,12 @@ def write(flow: Flow, run: Run) -> None:
         list(pool.map(part, range(len(stages[0].parts))))
 
 
-def table(markers: Mapping[str, Marker]) -> pa.Table:
+def table(markers: Mapping[str, Marker], metadata: Sequence[tuple[str, pa.DataType]] = ()) -> pa.Table:
     """The documents of one part.
 
     Args:
         markers: stage -> the part's marker at that stage, in the order of the recipe.
+        metadata: columns and types of the metadata that load keeps.
     """
     found: dict[str, pa.ChunkedArray] = {}
     rows = 0
@@ -129,7 +141,7 @@ def table(markers: Mapping[str, Marker]) -> pa.Table:
     kept = pa.array(fate == "kept")
     repeats = columns_out["repeats"] if "repeats" in found else pa.array(np.ones(rows, np.int32))
     columns_out["repeats"] = pc.if_else(kept, repeats, pa.scalar(0, pa.int32()))
-    for name, kind in metric_columns():
+    for name, kind in [*metric_columns(), *metadata]:
         columns_out[name] = _column(found, name, kind, rows)
     return pa.table(columns_out)
 

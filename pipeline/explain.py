@@ -27,6 +27,7 @@ from pipeline.route import render
 from pipeline.runs import Run
 from pipeline.stored import Stored, read_columns, reason_sentence, rows_of
 from pipeline.training import steps_done, steps_of
+from stages.base import stage_class
 from stages.packed import Packed
 
 __all__ = ["explain", "find", "grep", "render"]
@@ -86,7 +87,7 @@ def explain(run: Run, doc: str, train: Path | None = None) -> dict[str, Any]:
 
     Returns:
         The columns of the documents table; `sentence`: what the reason says; `route`: a stage each, with what
-        it measured; `text`: an excerpt; `duplicate`, `evidence`, `packed`: empty where there is nothing;
+        it measured; `metadata`: what load kept of the record; `text`: an excerpt; `duplicate`, `evidence`, `packed`: empty where there is nothing;
         `trained`: `folder`, `steps_done`, and `steps`: those that saw a row with the document, from 1.
 
     Raises:
@@ -103,6 +104,9 @@ def explain(run: Run, doc: str, train: Path | None = None) -> dict[str, Any]:
         **document,
         "sentence": reason_sentence(where, document["reason"] or ""),
         "run": run.id,
+        "metadata": {
+            name: value for name, value in route[0]["wrote"].items() if name not in stage_class("load").writes
+        },
         "route": route,
         "characters": len(text),
         "text": clip(text, EXCERPT),

@@ -256,7 +256,7 @@ class Flow:
             key = short(stage_identity(stage, stage.artifact_identity(), digests), "learnt")
             task = self._task("learn", stage, paths, self.store / stage.word() / key / "learnt")
             learnt = self._step(stage, "learn", [task])
-        return self._applied(stage, stage.reads, None, learnt, {"learn": learnt} if learnt else {})
+        return self._applied(stage, stage.wanted, None, learnt, {"learn": learnt} if learnt else {})
 
     def _global(self, stage: Global) -> Walked:
         ruling: Marker | None = None

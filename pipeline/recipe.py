@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
+import pyarrow as pa
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -268,24 +269,35 @@ def _order(stages: Sequence[Stage], lines: Lines) -> list[str]:
     complaints = []
     if not stages or not isinstance(stages[0], Source):
         return [f"{lines.path}:1: the first stage of a recipe is load:, which names the sources"]
-    written: set[str] = {"row", "doc_id"}
+    written: dict[str, pa.DataType | None] = {"row": None, "doc_id": None}
     made: set[str] = set()
     for stage in stages:
         word = stage.word()
         needed = stage.needed if isinstance(stage, Global) else ()
-        for missing in sorted({*stage.wanted, *needed} - written):
-            maker = next((n for n in stage_names() if missing in stage_class(n).writes), None)
-            hint = f"; put {maker}: before it" if maker else ""
-            complaints.append(
-                f"{lines.at(word)}: {word} reads the column {missing!r}, which no stage before it writes{hint}"
+        for missing in sorted({*stage.wanted, *needed} - written.keys()):
+            maker = next((n for n in stage_names() if missing in stage_class(n).writes and n != word), None)
+            hint = (
+                f"put {maker}: before it"
+                if maker
+                else f"if records have it, load: {{metadata: {{{missing}: ...}}}}"
             )
+            complaints.append(
+                f"{lines.at(word)}: {word} reads the column {missing!r}, which no stage before it writes; {hint}"
+            )
+        for name in stage.numbers:
+            kind = written.get(name)
+            if kind is not None and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                complaints.append(
+                    f"{lines.at(word)}: {word} compares the column {name!r} with numbers, but it holds {kind}; "
+                    f"metadata of load may be read as numbers, {{{name}: number}}"
+                )
         for missing in sorted({*stage.uses} - made):
             maker = next((n for n in stage_names() if missing in stage_class(n).publishes), None)
             hint = f"; put {maker}: before it" if maker else ""
             complaints.append(
                 f"{lines.at(word)}: {word} needs {missing}, which no stage before it makes{hint}"
             )
-        written |= set(stage.written)
+        written |= stage.written
         made |= set(stage.publishes)
     return complaints
 

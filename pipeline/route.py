@@ -19,6 +19,8 @@ def render(found: Mapping[str, Any]) -> str:
         f"source {found['source']}, file {plain(found['file'])}, record {found['record']}",
         f"fate: {_fate(found)}",
     ]
+    if kept := [f"{name} {_value(value)}" for name, value in found["metadata"].items() if value is not None]:
+        lines.append(f"metadata: {', '.join(kept)}")
     if found["text"]:
         lines += ["", f"text ({found['characters']:,} characters):", *_indented(found["text"])]
     lines += ["", "route:"]

@@ -153,7 +153,7 @@ def read_slice(stage: Source, task: Task, started: float) -> Marker:
     rows = 0
     for table in stage.read(Slice(**{**piece, "files": files})):
         reasons = view_column(table, "reason")
-        kept = [*stage.writes, "reason", "alive"]
+        kept = [*stage.written, "reason", "alive"]
         name = f"{Path(task['out']).name}.{len(parts):04d}"
         tallies = json.loads((table.schema.metadata or {}).get(b"tallies", b"{}"))
         ledger = _ledger(table.select(["source", "bytes"]), reasons, "quarantined")
@@ -172,7 +172,7 @@ def read_slice(stage: Source, task: Task, started: float) -> Marker:
 
 def _apply(stage: Local | Global, task: Task, started: float) -> Marker:
     """Local and Global: columns and reasons for the living rows of one part."""
-    columns = stage.needed if isinstance(stage, Global) else stage.reads
+    columns = stage.needed if isinstance(stage, Global) else stage.wanted
     living = view.read(task["view"], (*columns, *stage.optional))
     if isinstance(stage, Global):
         ruling = None

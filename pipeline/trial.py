@@ -167,7 +167,7 @@ class _Meter:
                 size = _part(task) if "part" in task else self._all
             with _measured(self._made, word, step, size, memory=2 * size >= self._largest):
                 if task["op"] == "read":
-                    tasks.read_slice(_Drawn(drawn), task, 0.0)  # type: ignore[arg-type] # it reads like one
+                    tasks.read_slice(_Drawn(task, drawn), task, 0.0)  # type: ignore[arg-type] # it reads like one
                 else:
                     perform(task)
             yield {"out": task["out"]}
@@ -190,9 +190,8 @@ def _part(task: Task) -> int:
 class _Drawn:
     """Stands in for load: its records are the drawn ones."""
 
-    writes = stage_class("load").writes
-
-    def __init__(self, parts: list[pa.Table]) -> None:
+    def __init__(self, task: Task, parts: list[pa.Table]) -> None:
+        self.written = stage_class("load").model_validate(task["stage"]["parameters"]).written
         self._parts = parts
 
     def read(self, _: Any) -> Iterator[pa.Table]:

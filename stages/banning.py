@@ -5,19 +5,17 @@ Long lists of words by language are `blocklists`' business: they match in any ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stages.base import StageError
+from stages.columns import whole
 
-__all__ = ["SCORES", "Banned", "Score", "banned", "out_of_bounds"]
-
-SCORES: Final[Mapping[str, str]] = {"lang_score": "langid", "quality": "quality"}
-"""Columns of scores, and the stages that write them."""
+__all__ = ["Banned", "Score", "banned", "out_of_bounds"]
 
 
 class Banned(BaseModel):
@@ -115,32 +113,26 @@ def banned(texts: Sequence[str], rules: Sequence[Banned]) -> pa.Array:
     return pa.array(found, pa.int64())
 
 
-def out_of_bounds(
-    column: Callable[[str], pa.Array | None], scores: Iterable[tuple[str, Score]], rows: int
-) -> pa.Array:
+def out_of_bounds(rows: pa.Table, scores: Mapping[str, Score]) -> pa.Array:
     """How many scores of each document are out of bounds or, where that drops it, missing: int64.
 
     Args:
-        column: the scores by name; None where no stage wrote them.
-        scores: names, and what they must be.
-        rows: how many documents.
+        rows: documents with the columns of the scores.
+        scores: columns of numbers, and what they must be.
 
     Raises:
         StageError: a score is missing and that is an error.
     """
-    failed = np.zeros(rows, np.int64)
-    for name, score in scores:
-        found = column(name)
-        if found is None:
-            raise StageError(
-                f"clean: scores: {{{name}: ...}} needs stage {SCORES[name]} before clean; move it there"
-            )
-        values = found.to_numpy(zero_copy_only=False)
+    failed = np.zeros(len(rows), np.int64)
+    for name, score in scores.items():
+        values = whole(rows[name]).to_numpy(zero_copy_only=False)
+        if not np.issubdtype(values.dtype, np.floating):
+            values = values.astype(np.float64)  # a bound may lie between two integers
         exact = values.dtype.type  # a bound is rounded as the scores are, so that equality is equality
         absent = np.isnan(values)
         if score.missing == "error" and absent.any():
             raise StageError(
-                f"clean: {int(absent.sum())} of {rows} documents of a part have no {name}; "
+                f"clean: {int(absent.sum())} of {len(rows)} documents of a part have no {name}; "
                 f"scores: {{{name}: {{missing: drop}}}} would drop them"
             )
         kept = ~absent

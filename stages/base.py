@@ -193,6 +193,11 @@ class Stage(BaseModel):
         """The columns that it reads with these parameters: all of `reads`, unless a stage knows better."""
         return self.reads
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns that it compares with numbers of the recipe: none, unless a stage knows better."""
+        return ()
+
     def identity(self) -> dict[str, Any]:
         """The parameters that decide the output: every field but the guards, as JSON values."""
         return self.model_dump(mode="json", exclude=set(self.guards))
@@ -244,7 +249,7 @@ class Source(Stage):
 
     @abstractmethod
     def read(self, piece: Slice) -> Iterator[pa.Table]:
-        """Reads a slice, part after part; columns as in `writes`, and `reason` (null: a good record).
+        """Reads a slice, part after part; columns as in `written`, and `reason` (null: a good record).
 
         A record that cannot be read is a row too, without text: its reason says what was wrong with it.
         """

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stages.base import StageError
 from stages.columns import TEXT, from_utf8, utf8
 from stages.formats.benchmark import BenchmarkFileError, records
+from stages.urls import Stamped, stamped
 
 LABEL: Final = "__label__"
 GOOD: Final = "good"
@@ -156,14 +157,14 @@ def loaded(path: Path) -> Any:
     Raises:
         StageError: the file is none.
     """
-    return _loaded(path, path.stat().st_mtime_ns if path.exists() else 0)
+    return _loaded(stamped((path,)))
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, written: int) -> Any:
-    del written
+def _loaded(file: Stamped) -> Any:
     from fasttext_new import load_model  # noqa: PLC0415 - see `learn`
 
+    ((path, _, _),) = file
     try:
         return load_model(str(path))
     except (OSError, ValueError, RuntimeError) as error:

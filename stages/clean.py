@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from stages.banning import SCORES, Banned, Score, banned, out_of_bounds
+from stages.banning import Banned, Score, banned, out_of_bounds
 from stages.base import Local, Out
 from stages.columns import TEXT
 from stages.profiles import ANY, PROFILES, Bound
@@ -49,7 +49,7 @@ class Clean(Local):
 
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
-    optional: ClassVar[tuple[str, ...]] = ("lang", "url", *SCORES)
+    optional: ClassVar[tuple[str, ...]] = ("lang", "url")
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "text": TEXT,
         "bytes": pa.int64(),
@@ -111,8 +111,9 @@ class Clean(Local):
     banned: tuple[Banned, ...] = ()
     """Strings that a document must not hold; who does is dropped (`doc.substring`)."""
 
-    scores: dict[Literal["lang_score", "quality"], Score] = Field(default_factory=dict)
-    """Bounds on scores that earlier stages gave: `{quality: {min: 0.1}}` (`score.threshold`)."""
+    scores: dict[str, Score] = Field(default_factory=dict)
+    """Bounds on numbers that stand before `clean`: scores of earlier stages and metadata of load,
+    `{quality: {min: 0.1}, stars: {min: 5, missing: drop}}` (`score.threshold`)."""
 
     emoji_to_text: bool = False
     """Spell emoji out, ":grinning_face:"."""
@@ -138,6 +139,16 @@ class Clean(Local):
             if needed and not getattr(self, needed):
                 raise ValueError(f"{name} is counted only with `{needed}`; say there what to look for")
         return self
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The text, and the scores that have bounds."""
+        return (*self.reads, *self.numbers)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The scores that have bounds."""
+        return tuple(self.scores)
 
     def files(self) -> Mapping[str, Sequence[str]]:
         """The block lists and the lists for URLs."""
@@ -216,8 +227,7 @@ class Clean(Local):
         if self.banned:
             found["banned"] = banned(texts.to_pylist(), self.banned)
         if self.scores:
-            given = {name: rows[name] for name in SCORES if name in rows.column_names}
-            found["scores"] = out_of_bounds(given.get, self.scores.items(), len(rows))
+            found["scores"] = out_of_bounds(rows, self.scores)
         return found
 
     def bounds(self, profile: str | None) -> dict[str, Bound]:

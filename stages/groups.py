@@ -52,7 +52,7 @@ def column(rows: pa.Table, name: str) -> pa.Array:
     if name not in rows.column_names:
         raise StageError(
             f"mix goes by the column {name!r}, which no earlier stage has written; put the stage that "
-            "writes it before mix (langid writes lang, dedup cluster_size)"
+            "writes it before mix (langid writes lang, dedup cluster_size), or name it in load's metadata"
         )
     return whole(rows[name])
 

@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from pydantic import Field
 
 from stages.base import Local, Out, Share, StageError
 from stages.columns import from_utf8, utf8
+from stages.urls import Stamped, stamped
 
 UNDETERMINED: Final = "und"
 LEAST_SCORE: Final = 0.01  # runners-up below it are noise (RULES 9.1)
@@ -71,11 +71,12 @@ class Guess(NamedTuple):
     score: float
 
 
-@cache
-def _model(path: Path) -> tuple[Any, dict[str, str]]:
+@lru_cache(maxsize=2)
+def _model(file: Stamped) -> tuple[Any, dict[str, str]]:
     """A fastText model, and its labels with the languages that they mean."""
     from fasttext_new import load_model  # noqa: PLC0415 - a native library; only this stage pays for it
 
+    ((path, _, _),) = file
     try:
         model = load_model(str(path))
     except (OSError, ValueError, RuntimeError) as error:
@@ -186,7 +187,7 @@ class Langid(Local):
             StageError: `keep` names a language that the model does not know, so that nothing could be kept.
         """
         (path,) = self.paths("model")
-        model, languages = _model(path)
+        model, languages = _model(stamped((path,)))
         known = set(languages.values())
         strange = sorted(set(self.keep or ()) - known - {UNDETERMINED})
         if strange:

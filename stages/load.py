@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
@@ -18,13 +18,17 @@ from typing import Any, BinaryIO, ClassVar, Self
 import pyarrow as pa
 from pydantic import Field, PositiveInt, model_validator
 
-from stages.base import Found, InputFile, Share, Slice, Source
+from stages.base import Found, InputFile, Share, Slice, Source, stage_class, stage_names
 from stages.formats import arrow, delimited, discover, html, lines, parquet, plain, rows, warc
 from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
+from stages.formats.metadata import Metadata, kinds
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.spec import SourceSpec, format_of, kind_of_name
 from stages.formats.streams import Block, Damage, NotRegularError, blocks, compressed, open_regular
+
+RESERVED = ("row", "reason", "alive", "part", "bucket", "weight", "fate")
+"""Columns that the pipeline adds; no metadata may have these names."""
 
 _OPENING = 4096
 """What opening a file costs, as bytes of reading."""
@@ -52,6 +56,12 @@ class Load(Source):
     sources: tuple[SourceSpec, ...] = Field(min_length=1)
     """Where the documents come from."""
 
+    metadata: Metadata = Field(default_factory=dict)
+    """Fields of the records to keep as columns, `{date: date, topic: {field: meta.topic, type: string}}`: those
+    of JSON, CSV and Parquet, of Markdown's front matter, `title` of HTML pages, `date`, `content_type` and header
+    fields of archives. Null where a record has none, or (counted as `unfit.NAME`) one of another type.
+    """
+
     part_bytes: PositiveInt = 32_000_000
     """UTF-8 bytes of text that a part holds, about."""
 
@@ -70,6 +80,27 @@ class Load(Source):
             if count > 1:
                 raise ValueError(f"{name!r} is the name of two sources; ids hang on it, so give each its own")
         return self
+
+    @property
+    def written(self) -> Mapping[str, pa.DataType]:
+        """The columns of every record, and those of its metadata."""
+        return {**self.writes, **kinds(self.metadata)}
+
+    def check(self, sizes: Mapping[str, int]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Names of metadata that are taken."""
+        del sizes
+        if not self.metadata:
+            return []
+        taken = dict.fromkeys(RESERVED, "the pipeline")
+        taken |= {name: f"stage {word}" for word in stage_names() for name in stage_class(word).writes}
+        return [
+            (
+                ("metadata", name),
+                f"{name!r} is a column of {taken[name]}; choose another name: {{my_{name}: {{field: {name}, ...}}}}",
+            )
+            for name in self.metadata
+            if name in taken
+        ]
 
     def spec(self, source: str) -> SourceSpec:
         """The source of this name."""
@@ -110,7 +141,8 @@ class Load(Source):
 
     def slice_identity(self, piece: Slice) -> dict[str, Any]:
         """The parameters that decide what a slice becomes: its own source's, not where the files lie."""
-        return {
+        metadata = self.model_dump(mode="json", include={"metadata"}) if self.metadata else {}
+        return metadata | {
             "source": self.spec(piece.source).model_dump(mode="json", exclude={"paths", "root"}),
             "part_bytes": self.part_bytes,
             "max_record_bytes": self.max_record_bytes,
@@ -177,10 +209,10 @@ class Load(Source):
         `record` is the position in the file: the line (JSON Lines), row, archive record or piece, from 0.
         `offset` is a byte of the decompressed file, null where it is not known.
         """
-        job = Job(self.spec(piece.source), self.max_record_bytes, self.max_ratio)
+        job = Job(self.spec(piece.source), self.max_record_bytes, self.max_ratio, self.metadata)
         with Extractor(job.spec.extractor) as extractor:
             files = ((file.name, _records(file, piece, job, extractor)) for file in piece.files)
-            yield from rows.tables(piece.source, files, self.part_bytes, job.tallies)
+            yield from rows.tables(job, files, self.part_bytes)
 
 
 def _weight(file: InputFile) -> int:

@@ -183,6 +183,11 @@ class Mix(Global):
         """The columns that it goes by."""
         return tuple(dict.fromkeys(("source", *self._by, *(self.upsample or {}))))
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Columns of `ranges` and `upsample`."""
+        return tuple(dict.fromkeys((*self.ranges, *(self.upsample or {}))))
+
     def survey_reads(self, turn: int) -> tuple[str, ...]:
         """The same and sizes; texts where blocks of them are drawn."""
         texts = ("text",) if self._measures and self._step(turn) == 1 else ()

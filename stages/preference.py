@@ -21,6 +21,7 @@ from pydantic import AfterValidator
 
 from stages.base import StageError
 from stages.columns import whole
+from stages.formats.metadata import dated
 
 _DATED: Final = re.compile(r"(newest|oldest)\(\s*([A-Za-z_]\w*)\s*\)")
 _WORDS: Final = ("source", "quality", "longest")
@@ -34,7 +35,7 @@ def _known(word: str) -> str:
     if word not in _WORDS:
         raise ValueError(
             f"{word!r} is no preference: expected {', '.join(_WORDS)}, newest(FIELD) or oldest(FIELD), where "
-            f"FIELD is a column that an earlier stage writes"
+            f"FIELD is a column that an earlier stage writes, or metadata of load"
         )
     return word
 
@@ -84,14 +85,13 @@ def moment(value: Any, field: str) -> int | None:
     if isinstance(value, int | float):
         return max(-_LAST, min(_LAST, value if isinstance(value, int) else round(value * 1_000_000)))
     if isinstance(value, str):
-        text = value.strip()
-        text = {4: f"{text}-01-01", 7: f"{text}-01"}.get(len(text), text)
         try:
-            value = datetime.fromisoformat(text)
+            value = dated(value)
         except ValueError as error:
             raise StageError(
                 f"dedup: prefer: the column {field!r} holds {value!r:.60}, which is neither a number nor a date in ISO "
-                f"8601 (2026, 2026-11, 2026-11-21, 2026-11-21T14:00:00Z); mend it or choose another field"
+                f"8601 (2026, 2026-11, 2026-11-21, 2026-11-21T14:00:00Z); mend it, choose another field, or read it with "
+                f"load: {{metadata: {{{field}: date}}}}, which takes what is no date for none"
             ) from error
     elif isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - set below

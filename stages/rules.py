@@ -83,7 +83,7 @@ MEASURES: Final[Mapping[str, tuple[pa.DataType, str]]] = {
     "word_removal_ratio": (pa.float64(), "tokens that RefinedWeb's line rules removed / tokens before"),
     "page_dedup": (pa.int64(), "lines removed because an earlier one is the same"),
     "banned": (pa.int64(), "different strings of `banned` in the text"),
-    "scores": (pa.int64(), "scores of earlier stages beyond the bounds of `scores`"),
+    "scores": (pa.int64(), "scores and metadata beyond the bounds of `scores`"),
     "url_domain": (pa.int64(), "hosts of the URL that are listed (0 or 1)"),
     "url_substring": (pa.int64(), "lists of strings that have enough hits in the URL"),
 }

@@ -32,8 +32,9 @@ Stamped = tuple[tuple[Path, int, int], ...]
 
 
 def stamped(paths: Sequence[Path]) -> Stamped:
-    """The files with what tells that their content is another."""
-    return tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+    """The files with what tells that their content is another; zeros for one that opening will not find."""
+    found = ((path, path.stat() if path.exists() else None) for path in paths)
+    return tuple((path, stat.st_size, stat.st_mtime_ns) if stat else (path, 0, 0) for path, stat in found)
 
 
 class Domains(BaseModel):

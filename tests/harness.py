@@ -60,7 +60,7 @@ def cut(rows: pa.Table, bounds: Sequence[int]) -> list[Part]:
 def outs(stage: Local | Global, parts: Sequence[Part], draw: random.Random) -> list[Out]:
     """What a stage says of each part."""
     if isinstance(stage, Local):
-        return [stage.apply(part.living((*stage.reads, *stage.optional))) for part in parts]
+        return [stage.apply(part.living((*stage.wanted, *stage.optional))) for part in parts]
     ruling: pa.Table | None = None
     for turn in range(stage.rounds):
         ruling = _round(stage, turn, parts, ruling, draw)

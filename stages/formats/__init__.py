@@ -4,6 +4,7 @@
     discover.py   which files belong to a source, their names and digests
     streams.py    regular files only; decompression in bounded blocks, damage reported and passed over
     encodings.py  bytes to text: byte order marks, declared and detected encodings
+    metadata.py   fields of records that are kept as columns, by type
     rows.py       records to Arrow tables of bounded size, with doc_id and quarantine reason
     lines.py      JSON Lines          delimited.py  CSV, TSV        columnar.py  Parquet, Arrow IPC
     plain.py      text, Markdown      html.py       HTML pages      warc.py      WARC, WET, ARC

@@ -15,7 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.formats.lines import label, look_up
+from stages.formats.lines import label
+from stages.formats.metadata import column as fitting
+from stages.formats.metadata import every_path, has_value, look_up, paths
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.streams import SLACK
 
@@ -45,10 +47,17 @@ def allowed(job: Job, packed: int, rows: int, of_rows: int) -> int:
 
 
 def wanted(job: Job, names: list[str]) -> list[str]:
-    """The top-level columns that text, id and url may lie in."""
-    paths = (job.spec.text, job.spec.id, job.spec.url)
-    tops = set(paths) | {path.partition(".")[0] for path in paths}
+    """The top-level columns that text, id, url and metadata may lie in."""
+    tops = _tops({*_own(job), *every_path(job.metadata)})
     return [name for name in names if name in tops]
+
+
+def _own(job: Job) -> set[str]:
+    return {job.spec.text, job.spec.id, job.spec.url}
+
+
+def _tops(places: set[str]) -> set[str]:
+    return places | {path.partition(".")[0] for path in places}
 
 
 def no_text(job: Job, names: list[str]) -> str | None:
@@ -134,11 +143,60 @@ def _widths(column: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _rows(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record | Good]:
+    """The rows of a piece; what is read for metadata alone is kept away from text, id and url."""
+    described: list[list[Any]] = []
+    if job.metadata:
+        described, tops = _metadata(batch, job), _tops(_own(job))
+        batch = batch.select([place for place, name in enumerate(batch.schema.names) if name in tops])
     good = _good(batch, first, job)
     if good:
-        yield good
+        yield good._replace(metadata=described)
+    elif described:
+        for record, own in zip(_one_by_one(batch, first, job), zip(*described, strict=True), strict=True):
+            yield record if record.reason else record._replace(metadata=own)
     else:
         yield from _one_by_one(batch, first, job)
+
+
+def _metadata(batch: pa.RecordBatch, job: Job) -> list[list[Any]]:
+    """The metadata of the rows, a list a field."""
+    found = []
+    for name, field in job.metadata.items():
+        columns = [column for path in paths(name, field) if (column := _inside(batch, path)) is not None]
+        given = _plain(columns[0]) if columns else [None] * batch.num_rows
+        for column in columns[1:]:
+            others = _plain(column)
+            given = [one if has_value(one) else other for one, other in zip(given, others, strict=True)]
+        found.append(fitting(given, name, field.type, job.tallies))
+    return found
+
+
+def _inside(table: pa.RecordBatch | pa.StructArray, path: str) -> pa.Array | None:
+    """The column of this name; `a.b` is the column `a.b`, else the field `b` of the struct `a`. None if absent."""
+    names = [field.name for field in (table.schema if isinstance(table, pa.RecordBatch) else table.type)]
+    if path in names:
+        place = names.index(path)
+        return table.column(place) if isinstance(table, pa.RecordBatch) else pc.struct_field(table, place)
+    first, dot, rest = path.partition(".")
+    inner = _inside(table, first) if dot and first in names else None
+    return _inside(inner, rest) if inner is not None and pa.types.is_struct(inner.type) else None
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    """The values of a column; times as text, and `...` for what Python has no value for."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pa.types.is_nested(kind):
+        return [... if there else None for there in column.is_valid().to_pylist()]
+    try:
+        if pa.types.is_timestamp(kind):  # as text, because Python's times know no nanoseconds
+            micro = column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns").view(pa.timestamp("us"))
+            column = pc.binary_join_element_wise(micro.cast(pa.string()), "Z", "")
+        found: list[Any] = column.to_pylist()
+    except ERRORS:  # no UTF-8, or a year beyond the calendar: it costs its own row alone
+        return [...] if len(column) == 1 else [_plain(column.slice(n, 1))[0] for n in range(len(column))]
+    return found
 
 
 def _good(batch: pa.RecordBatch, first: int, job: Job) -> Good | None:

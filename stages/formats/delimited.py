@@ -49,7 +49,7 @@ def read_delimited(stream: Iterator[Block], job: Job, delimiter: str) -> Iterato
             yield failed(number, "bad_encoding", shown, begin)
         else:
             fields = dict(zip(header, row, strict=False))
-            yield from_object(fields, number, begin, job.spec, shown)
+            yield from_object(fields, number, begin, job, shown)
         number += 1
     if feed.damage:
         yield failed(number, feed.damage.reason, feed.damage.detail)

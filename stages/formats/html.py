@@ -5,17 +5,21 @@ Parsing happens in a child process (`extractor.py`), because native code cannot 
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from stages.formats.encodings import decode_page
 from stages.formats.extractor import Extractor
+from stages.formats.metadata import every_path
 from stages.formats.plain import whole
 from stages.formats.rows import Job, Record, failed
 from stages.formats.streams import Block
 
 _PRESCAN: Final = 4096
+_TITLE: Final = re.compile(r"<title[^>]{0,200}>(.{0,2000}?)</title", re.DOTALL | re.IGNORECASE)
+_TITLE_WITHIN: Final = 1 << 16  # characters: the head of a page, bounded
 _META: Final = re.compile(
     rb"""<(?:meta[^>]{0,400}?charset\s*=|\?xml[^>]{0,400}?encoding\s*=)\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""",
     re.IGNORECASE,
@@ -37,8 +41,15 @@ def read_html(stream: Iterator[Block], job: Job, extractor: Extractor) -> Iterat
         yield page(data, None, 0, job, extractor)._replace(offset=0)
 
 
-def page(data: bytes, header: str | None, number: int, job: Job, extractor: Extractor) -> Record:
-    """The main text of one page.
+def page(
+    data: bytes,
+    header: str | None,
+    number: int,
+    job: Job,
+    extractor: Extractor,
+    fields: Mapping[str, Any] | None = None,
+) -> Record:
+    """The main text of one page; its `title` is a field for metadata.
 
     Args:
         data: the page, transfer and content encodings undone.
@@ -46,6 +57,7 @@ def page(data: bytes, header: str | None, number: int, job: Job, extractor: Extr
         number: the record's number.
         job: the reader's job.
         extractor: what turns HTML into text.
+        fields: what is known of the page besides.
     """
     claims = [job.spec.encoding] if job.spec.encoding else declared_charsets(data, header)
     found = decode_page(data, claims)
@@ -59,4 +71,12 @@ def page(data: bytes, header: str | None, number: int, job: Job, extractor: Extr
         job.tallies[f"encoding.{found.encoding}"] += 1
     if found.replaced:
         job.tallies["replaced_bytes"] += found.replaced
-    return Record(number, text)
+    return Record(number, text, metadata=job.described({**title(found.text, job), **(fields or {})}))
+
+
+def title(markup: str, job: Job) -> dict[str, str]:
+    """The page's title as the field `title`, looked for only if metadata asks for it."""
+    if "title" not in every_path(job.metadata):
+        return {}
+    found = _TITLE.search(markup, 0, _TITLE_WITHIN)
+    return {"title": " ".join(html.unescape(found[1]).split())} if found else {}

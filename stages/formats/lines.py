@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 
 from stages.formats.encodings import stream_encoding, transcoded
+from stages.formats.metadata import columns, look_up
 from stages.formats.rows import Good, Job, Record, failed
-from stages.formats.spec import SourceSpec
 from stages.formats.streams import BLOCK, Block, Damage
 
 
@@ -102,7 +102,7 @@ def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record | Good]:
         items, read = _array(stream, job.max_record_bytes)
         if items is not None:
             for number, item in enumerate(items):
-                yield from_object(item, number, None, job.spec, f"item {number}")
+                yield from_object(item, number, None, job, f"item {number}")
             return
         stream = chain(read, stream)
     yield from _records(runs(stream, job.max_record_bytes), job, 0)
@@ -205,7 +205,7 @@ def _good(number: int, contents: list[bytes], offset: int, job: Job) -> Good | N
     if "." in spec.id + spec.url and None in chain(orig_ids, urls):
         return None
     offsets = list(accumulate(map(len, contents[:-1]), lambda sum_, size: sum_ + size + 1, initial=offset))
-    return Good(number, texts, orig_ids, urls, offsets)
+    return Good(number, texts, orig_ids, urls, offsets, columns(records, job.metadata, job.tallies))
 
 
 def _one_by_one(number: int, contents: list[bytes], offset: int, job: Job) -> Iterator[Record]:
@@ -217,14 +217,12 @@ def _one_by_one(number: int, contents: list[bytes], offset: int, job: Job) -> It
             if line.strip():
                 record = _second_look(line, job, number, offset, str(error))
                 yield (
-                    record
-                    if isinstance(record, Record)
-                    else from_object(record, number, offset, job.spec, line)
+                    record if isinstance(record, Record) else from_object(record, number, offset, job, line)
                 )
             else:
                 job.tallies["blank_lines"] += 1
         else:
-            yield from_object(record, number, offset, job.spec, line)
+            yield from_object(record, number, offset, job, line)
         offset += len(content) + 1
 
 
@@ -252,26 +250,16 @@ def _second_look(content: bytes, job: Job, number: int, offset: int, error: str)
     return value
 
 
-def look_up(record: dict[str, Any], path: str) -> Any:
-    """The value of a field; `a.b` is the key `a.b`, else the key `b` of the object `a`. None if absent."""
-    if path in record:
-        return record[path]
-    first, dot, rest = path.partition(".")
-    inner = record.get(first) if dot else None
-    return look_up(inner, rest) if isinstance(inner, dict) else None
-
-
-def from_object(
-    record: Any, number: int, offset: int | None, spec: SourceSpec, excerpt: bytes | str
-) -> Record:
-    """A decoded object as a `Record`: its text, id and address under the source's field names."""
+def from_object(record: Any, number: int, offset: int | None, job: Job, excerpt: bytes | str) -> Record:
+    """A decoded object as a `Record`: its text, id, address and metadata under the recipe's field names."""
+    spec = job.spec
     if not isinstance(record, dict):
         return failed(number, "bad_type", excerpt, offset)
     content = look_up(record, spec.text)
     if not isinstance(content, str):
         return failed(number, "no_text" if content is None else "bad_type", excerpt, offset)
     orig_id, url = label(look_up(record, spec.id)), label(look_up(record, spec.url))
-    return Record(number, content, orig_id, url, None, None, offset)
+    return Record(number, content, orig_id, url, None, None, offset, job.described(record))
 
 
 def label(value: Any) -> str | None:

@@ -10,13 +10,14 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.formats.metadata import MetadataField, kinds, values
 from stages.formats.spec import SourceSpec
 
 WRITES: Final[dict[str, pa.DataType]] = {
@@ -47,6 +48,7 @@ MEANINGS: Final[dict[str, str]] = {
 """Column -> what it holds."""
 
 SCHEMA: Final = pa.schema([*WRITES.items(), ("reason", pa.string())])
+"""The columns of every table; those of the recipe's metadata stand behind them."""
 
 REASONS: Final[dict[str, str]] = {
     "bad_json": "The line is not JSON.",
@@ -86,6 +88,8 @@ class Record(NamedTuple):
     reason: str | None = None
     excerpt: str | None = None
     offset: int | None = None
+    metadata: tuple[Any, ...] = ()
+    """A value a field of the job's metadata; empty: none has a value."""
 
 
 class Good(NamedTuple):
@@ -96,6 +100,8 @@ class Good(NamedTuple):
     orig_ids: Strings
     urls: Strings
     offsets: Sequence[int | None] | pa.Array
+    metadata: Sequence[Sequence[Any]] = ()
+    """A column a field of the job's metadata."""
 
 
 @dataclass
@@ -105,7 +111,12 @@ class Job:
     spec: SourceSpec
     max_record_bytes: int
     max_ratio: int
+    metadata: Mapping[str, MetadataField] = field(default_factory=dict)
     tallies: Counter[str] = field(default_factory=Counter)
+
+    def described(self, fields: Mapping[str, Any], missing: Collection[str] = ()) -> tuple[Any, ...]:
+        """The metadata that a record's fields hold; see `metadata.values`."""
+        return values(fields, self.metadata, self.tallies, missing)
 
 
 def failed(number: int, reason: str, excerpt: bytes | str = b"", offset: int | None = None) -> Record:
@@ -122,34 +133,58 @@ def whole_characters(text: str) -> str:
 
 
 def tables(
-    source: str, files: Iterable[tuple[str, Iterator[Record | Good]]], part_bytes: int, tallies: Counter[str]
+    job: Job, files: Iterable[tuple[str, Iterator[Record | Good]]], part_bytes: int
 ) -> Iterator[pa.Table]:
-    """Tables of `SCHEMA` with about `part_bytes` of UTF-8 text each; at least one, though it be empty.
+    """Tables of `SCHEMA` and metadata with about `part_bytes` of UTF-8 text each; at least one, though empty.
 
     Counts of what made no row (blank lines, WARC requests) are the schema's metadata `tallies`, as JSON.
     """
+    form = _Form(job.spec.name, kinds(job.metadata))
     batches: list[pa.RecordBatch] = []
     held = made = 0
     for name, records in files:
-        for batch in _batches(source, name, records, min(part_bytes, _CHUNK_CHARS)):
+        for batch in _batches(form, name, records, min(part_bytes, _CHUNK_CHARS)):
             batches.append(batch)
-            held += pc.sum(batch.column("bytes")).as_py() or 0
+            held += form.weight(batch)
             if held >= part_bytes:
-                yield _table(batches, tallies)
+                yield _table(form, batches, job.tallies)
                 batches, held, made = [], 0, made + 1
-    if batches or tallies or not made:
-        yield _table(batches, tallies)
+    if batches or job.tallies or not made:
+        yield _table(form, batches, job.tallies)
 
 
-def _table(batches: list[pa.RecordBatch], tallies: Counter[str]) -> pa.Table:
-    table = pa.Table.from_batches(batches, SCHEMA)
+class _Form:
+    """What the tables of a source look like."""
+
+    def __init__(self, source: str, extra: Mapping[str, pa.DataType]) -> None:
+        self.source, self.extra = source, extra
+        self.schema = pa.schema([*SCHEMA, *extra.items()])
+        self._texts = [name for name, kind in extra.items() if kind == pa.string()]
+
+    def weight(self, batch: pa.RecordBatch) -> int:
+        """Bytes of text, and of metadata that is text."""
+        held: int = pc.sum(batch.column("bytes")).as_py() or 0
+        return held + sum(pc.sum(pc.binary_length(batch.column(name))).as_py() or 0 for name in self._texts)
+
+    def metadata(self, columns: Sequence[Sequence[Any]], rows: int) -> dict[str, pa.Array]:
+        """The columns of metadata; nulls where a reader has none."""
+        if not columns:
+            return {name: pa.nulls(rows, kind) for name, kind in self.extra.items()}
+        return {
+            name: _strings(values, kind) if kind == pa.string() else pa.array(values, kind)
+            for (name, kind), values in zip(self.extra.items(), columns, strict=True)
+        }
+
+
+def _table(form: _Form, batches: list[pa.RecordBatch], tallies: Counter[str]) -> pa.Table:
+    table = pa.Table.from_batches(batches, form.schema)
     counts = json.dumps(dict(sorted(tallies.items()))).encode()
     tallies.clear()
     return table.replace_schema_metadata({b"tallies": counts})
 
 
 def _batches(
-    source: str, name: str, records: Iterator[Record | Good], chunk: int
+    form: _Form, name: str, records: Iterator[Record | Good], chunk: int
 ) -> Iterator[pa.RecordBatch]:
     """Record batches of `chunk` characters or so, so that Python strings live shortly."""
     pending: list[Record] = []
@@ -157,17 +192,17 @@ def _batches(
     for record in records:
         if isinstance(record, Good):
             if pending:
-                yield _batch(source, name, pending)
+                yield _batch(form, name, pending)
                 pending, chars = [], 0
-            yield from _pieces(_good_batch(source, name, record), chunk)
+            yield from _pieces(_good_batch(form, name, record), chunk)
             continue
         pending.append(record)
         chars += len(record.text or "")
         if chars >= chunk or len(pending) >= _CHUNK_ROWS:
-            yield _batch(source, name, pending)
+            yield _batch(form, name, pending)
             pending, chars = [], 0
     if pending:
-        yield _batch(source, name, pending)
+        yield _batch(form, name, pending)
 
 
 def _pieces(batch: pa.RecordBatch, chunk: int) -> Iterator[pa.RecordBatch]:
@@ -178,20 +213,32 @@ def _pieces(batch: pa.RecordBatch, chunk: int) -> Iterator[pa.RecordBatch]:
         yield batch.slice(begin, size)
 
 
-def _batch(source: str, name: str, records: list[Record]) -> pa.RecordBatch:
-    numbers, texts, orig_ids, urls, reasons, excerpts, offsets = zip(*records, strict=True)
-    columns = _columns(source, name, numbers, texts=texts, orig_ids=orig_ids, urls=urls, offsets=offsets)
+def _batch(form: _Form, name: str, records: list[Record]) -> pa.RecordBatch:
+    numbers, texts, orig_ids, urls, reasons, excerpts, offsets, described = zip(*records, strict=True)
+    columns = _columns(form.source, name, numbers, texts=texts, orig_ids=orig_ids, urls=urls, offsets=offsets)
     columns |= {"reason": pa.array(reasons, pa.string()), "excerpt": pa.array(excerpts, pa.string())}
-    return pa.record_batch([columns[field.name] for field in SCHEMA], schema=SCHEMA)
+    if any(described):
+        none = (None,) * len(form.extra)
+        columns |= form.metadata(list(zip(*(one or none for one in described), strict=True)), len(numbers))
+    else:
+        columns |= form.metadata((), len(numbers))
+    return pa.record_batch([columns[field.name] for field in form.schema], schema=form.schema)
 
 
-def _good_batch(source: str, name: str, good: Good) -> pa.RecordBatch:
+def _good_batch(form: _Form, name: str, good: Good) -> pa.RecordBatch:
     numbers = range(good.first, good.first + len(good.texts))
     columns = _columns(
-        source, name, numbers, texts=good.texts, orig_ids=good.orig_ids, urls=good.urls, offsets=good.offsets
+        form.source,
+        name,
+        numbers,
+        texts=good.texts,
+        orig_ids=good.orig_ids,
+        urls=good.urls,
+        offsets=good.offsets,
     )
+    columns |= form.metadata(good.metadata, len(numbers))
     columns |= dict.fromkeys(("reason", "excerpt"), pa.nulls(len(numbers), pa.string()))
-    return pa.record_batch([columns[field.name] for field in SCHEMA], schema=SCHEMA)
+    return pa.record_batch([columns[field.name] for field in form.schema], schema=form.schema)
 
 
 def _columns(

@@ -40,6 +40,7 @@ class _Head(NamedTuple):
     uri: str | None
     record_id: str | None
     content_type: str
+    fields: dict[str, str]
 
 
 class _Tape:
@@ -202,6 +203,7 @@ def _warc_head(tape: _Tape) -> _Head | None:
         fields.get("warc-target-uri", "").strip("<>") or None,
         fields.get("warc-record-id"),
         fields.get("content-type", "").lower(),
+        fields,
     )
 
 
@@ -219,7 +221,10 @@ def _arc_head(tape: _Tape) -> _Head | None:
     scheme = uri.partition(":")[0].lower()
     kind = {"filedesc": "warcinfo", "dns": "resource"}.get(scheme, "response")
     media = found[4].decode("ascii", "replace").lower()
-    return _Head(kind, int(found[5]), uri, None, media if kind != "response" else "application/http")
+    written = found[3].decode().ljust(14, "0")  # yyyymmddhhmmss; older files have no seconds
+    date = f"{written[:4]}-{written[4:6]}-{written[6:8]}T{written[8:10]}:{written[10:12]}:{written[12:]}Z"
+    media = media if kind != "response" else "application/http"
+    return _Head(kind, int(found[5]), uri, None, media, {"warc-date": date})
 
 
 def _document(head: _Head, body: bytes, number: int, job: Job, extractor: Extractor) -> Record | None:
@@ -227,7 +232,9 @@ def _document(head: _Head, body: bytes, number: int, job: Job, extractor: Extrac
     media, charset = _media(head.content_type)
     if head.kind == "conversion":
         found = decode(body, job.spec.encoding or charset)
-        return Record(number, found.text) if found else failed(number, "bad_encoding", body)
+        if found is None:
+            return failed(number, "bad_encoding", body)
+        return Record(number, found.text, metadata=job.described(_fields(head, media)))
     if head.kind == "response" and (media.startswith("application/http") or body.startswith(b"HTTP/")):
         try:
             message = payload(body, job.max_record_bytes, job.max_ratio)
@@ -241,7 +248,12 @@ def _document(head: _Head, body: bytes, number: int, job: Job, extractor: Extrac
     if not (media in _PAGES or (not media and _LOOKS_HTML.match(body))):
         job.tallies["skipped.not_html"] += 1
         return None
-    return page(body, charset, number, job, extractor)
+    return page(body, charset, number, job, extractor, _fields(head, media))
+
+
+def _fields(head: _Head, media: str) -> dict[str, str]:
+    """What metadata may ask for: the record's header, names in lower case, `date` and `content_type`."""
+    return {**head.fields, "date": head.fields.get("warc-date", ""), "content_type": media}
 
 
 def _media(content_type: str) -> tuple[str, str | None]:

@@ -86,10 +86,16 @@ def run(written: Path, work: Path, until: list[str]) -> tuple[float, float, int]
     return wall, sum(family.used.values()), peak
 
 
-def stages(work: Path) -> list[tuple[str, float, int, int]]:
-    """Stage, seconds summed over the workers, largest process in MB, documents alive."""
-    found = json.loads(next((work / "runs").glob("*/run.json")).read_bytes())
-    return [(one["stage"], one["seconds"], one["peak_mb"], one["alive"]) for one in found["stages"]]
+def stages(work: Path, begun: float) -> list[tuple[str, float, float, int, int]]:
+    """Stage, wall seconds since process start when it was committed, worker seconds, largest process in MB, alive."""
+    (folder,) = (work / "runs").iterdir()
+    found = json.loads((folder / "run.json").read_bytes())
+    events = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+    done = {event["stage"]: event["time"] - begun for event in events if event["event"] == "stage"}
+    return [
+        (one["stage"], done[one["stage"]], one["seconds"], one["peak_mb"], one["alive"])
+        for one in found["stages"]
+    ]
 
 
 if __name__ == "__main__":
@@ -108,11 +114,13 @@ if __name__ == "__main__":
         results = []
         for turn in range(given.runs + 1):
             work = Path(folder) / f"work{turn}"
+            begun = time.time()
             results.append(run(written, work, until))
             if turn < given.runs:
                 shutil.rmtree(work)
-        for name, seconds, peak_mb, alive in stages(Path(folder) / f"work{given.runs}"):
-            print(f"{name:<14} {seconds:7.2f} s  {peak_mb:6d} MB  {alive} alive")
+        print("stage          committed after   worker seconds   largest process    alive   (last run)")
+        for name, after, seconds, peak_mb, alive in stages(Path(folder) / f"work{given.runs}", begun):
+            print(f"{name:<14} {after:13.2f} s {seconds:14.2f} s {peak_mb:14d} MB {alive:8d}")
     warm = results[1:]
     print(f"cold {results[0][0]:.1f} s; warm, medians of {len(warm)}: {median(wall for wall, _, _ in warm):.1f} s wall, "
           f"{median(cpu for _, cpu, _ in warm):.1f} s CPU, {max(peak for _, _, peak in warm) / 1e9:.2f} GB")  # fmt: skip

@@ -65,13 +65,24 @@ def test_scores_are_kept_within_bounds_and_at_them() -> None:
     assert out.columns["scores"].to_pylist() == [0, 1, 0, 1]
 
 
+def test_whole_numbers_have_bounds_between_them() -> None:
+    """Metadata may be integers; 2.5 stays 2.5."""
+    part = rows("a", "b", "c").append_column("stars", pa.array([2, 3, None], pa.int64()))
+    out = Clean(scores={"stars": {"min": 2.5, "missing": "drop"}}).apply(part)
+    assert out.reasons.to_pylist() == ["score.threshold", None, "score.threshold"]
+
+
+def test_what_clean_reads_hangs_on_its_scores() -> None:
+    """So that the recipe's check sees a column that nobody writes."""
+    stage = Clean(scores={"stars": {"min": 1}})
+    assert (stage.wanted, stage.numbers) == (("text", "stars"), ("stars",))
+
+
 def test_a_missing_score_drops_or_fails() -> None:
-    """As the recipe says; a stage that did not run before is an error that names it."""
+    """As the recipe says."""
     dropped = Clean(scores={"quality": {"min": 0, "missing": "drop"}}).apply(scored(None, 1))
     assert dropped.reasons.to_pylist() == ["score.threshold", None]
     with pytest.raises(StageError, match="1 of 2 documents of a part have no quality"):
         Clean(scores={"quality": {"min": 0}}).apply(scored(None, 1))
-    with pytest.raises(StageError, match="needs stage langid before clean"):
-        Clean(scores={"lang_score": {"min": 0}}).apply(rows("text"))
     with pytest.raises(ValidationError, match="decides nothing"):
         Clean(scores={"quality": {}})

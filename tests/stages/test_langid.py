@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from stages.base import StageError
-from stages.langid import Guess, Langid, _language
+from stages.langid import Guess, Langid, _language, bundled_model
 
 ENGLISH = "The committee will meet again on Thursday to discuss the budget for the coming year."
 GERMAN = "Der Ausschuss tritt am Donnerstag erneut zusammen, um über den Haushalt zu beraten."
@@ -181,6 +182,19 @@ def test_a_file_that_is_no_model_is_named(tmp_path: pytest.TempPathFactory) -> N
     """The error names the file and the key to change."""
     with pytest.raises(StageError, match=r"nothing\.bin.*`model`"):
         Langid(model=f"{tmp_path}/nothing.bin").apply(rows(ENGLISH))
+
+
+def test_a_model_that_changed_is_read_again(tmp_path: Path) -> None:
+    """A worker lives longer than the content of a file: the size alone, or the time alone, tells."""
+    path = tmp_path / "model.ftz"
+    path.write_bytes(Path(bundled_model()).read_bytes())
+    stage = Langid(model=str(path))
+    assert stage.apply(rows(ENGLISH)).columns["lang"].to_pylist() == ["en"]
+    written = path.stat().st_mtime_ns
+    path.write_bytes(b"no model")
+    os.utime(path, ns=(written, written))
+    with pytest.raises(StageError, match="is not a fastText model"):
+        stage.apply(rows(ENGLISH))
 
 
 def test_the_model_is_known_by_content_not_by_place() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -129,6 +130,18 @@ def test_a_given_model_scores_as_the_trained_one(labelled_file: str, ready: Read
     assert Quality(model=str(path)).artifacts() == {}
     with pytest.raises(StageError, match="set `positive` to one of"):
         Quality(model=str(path), positive="fine").apply(rows("x"))
+
+
+def test_a_model_that_changed_is_read_again(labelled_file: str, ready: Ready, tmp_path: Path) -> None:
+    """Though it was written at the same instant: a worker may have the old one still."""
+    path = tmp_path / "good.bin"
+    path.write_bytes(ready(train=Training(paths=(labelled_file,))).artifacts()[FILE])
+    written = path.stat().st_mtime_ns
+    assert len(scores(Quality(model=str(path)), *GOOD)) == len(GOOD)
+    path.write_bytes(b"no model")
+    os.utime(path, ns=(written, written))
+    with pytest.raises(StageError, match="is not a fastText model"):
+        scores(Quality(model=str(path)), *GOOD)
 
 
 def test_one_source_of_the_model() -> None:
