@@ -27,7 +27,7 @@ from pipeline.route import render
 from pipeline.runs import Run
 from pipeline.stored import Stored, read_columns, reason_sentence, rows_of
 from pipeline.training import steps_done, steps_of
-from stages.base import stage_class
+from stages.naming import stage_class
 from stages.packed import Packed
 
 __all__ = ["explain", "find", "grep", "render"]

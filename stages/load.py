@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import pyarrow as pa
 from pydantic import Field, PositiveInt, model_validator
 
-from stages.base import Found, InputFile, Share, Slice, Source, stage_class, stage_names
+from stages.base import Found, InputFile, Share, Slice, Source
 from stages.formats import arrow, delimited, discover, html, lines, parquet, plain, rows, warc
 from stages.formats.encodings import stream_encoding
 from stages.formats.extractor import Extractor
@@ -26,6 +26,7 @@ from stages.formats.metadata import Metadata, kinds
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.spec import SourceSpec, format_of, kind_of_name
 from stages.formats.streams import Block, Damage, NotRegularError, blocks, compressed, open_regular
+from stages.naming import stage_class, stage_names
 
 RESERVED = ("row", "reason", "alive", "part", "bucket", "weight", "fate")
 """Columns that the pipeline adds; no metadata may have these names."""
