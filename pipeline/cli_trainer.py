@@ -40,7 +40,7 @@ def train(
             try:
                 train_on(target, out, recipes.trainer_config(settings), watcher)
             finally:  # a run that was stopped is looked at most of all
-                training.write(out)
+                training.write(out, out.name)
             return
         read = recipes.read(target, settings, work)
         if read.train is None:

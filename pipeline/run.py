@@ -267,5 +267,5 @@ def _train(recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Beg
         try:
             train_on(packed, out, config, watcher)
         finally:
-            training.write(out)
+            training.write(out, recipe.name)
     return key

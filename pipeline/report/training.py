@@ -23,13 +23,13 @@ HUES: Final = (215, 25, 140, 285, 350, 185, 55, 320)
 Points = list[tuple[float, float]]
 
 
-def write(out: Path) -> Path | None:
+def write(out: Path, title: str) -> Path | None:
     """Writes OUT/training.html from OUT/metrics.jsonl; None if nothing was trained there."""
     if not (out / "metrics.jsonl").is_file():
         return None
     page = environment("en").get_template("training.html")
     with writing(out / "training.html") as beside:
-        beside.write_text(page.render(found=facts(out), charts=charts, title=out.name), encoding="utf-8")
+        beside.write_text(page.render(found=facts(out), charts=charts, title=title), encoding="utf-8")
     return out / "training.html"
 
 

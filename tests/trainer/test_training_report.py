@@ -37,7 +37,7 @@ def metrics(out: Path, steps: int = 40, source: str = "web") -> Path:
 def test_a_run_has_a_page_with_every_curve(packed: Packed, tmp_path: Path) -> None:
     """Loss, loss by source, learning rate, gradient norm, throughput and memory of a real run are drawn."""
     train(packed.folder, tmp_path / "out", small())
-    page = training.write(tmp_path / "out")
+    page = training.write(tmp_path / "out", "demo")
     assert page is not None
     text = page.read_text(encoding="utf-8")
     charts = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
@@ -52,7 +52,7 @@ def test_a_run_has_a_page_with_every_curve(packed: Packed, tmp_path: Path) -> No
 
 def test_what_the_guard_did_is_marked_and_listed(tmp_path: Path) -> None:
     """A skipped and an undone step are dashed lines in every chart, with reason, rows and documents below."""
-    page = training.write(metrics(tmp_path / "out"))
+    page = training.write(metrics(tmp_path / "out"), "demo")
     assert page is not None
     text = page.read_text(encoding="utf-8")
     for chart in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
@@ -64,7 +64,7 @@ def test_what_the_guard_did_is_marked_and_listed(tmp_path: Path) -> None:
 
 def test_the_page_needs_nothing_and_trusts_nothing(tmp_path: Path) -> None:
     """No script, no address, and a source's name cannot become markup."""
-    page = training.write(metrics(tmp_path / "out", source="<script>alert(1)</script>"))
+    page = training.write(metrics(tmp_path / "out", source="<script>alert(1)</script>"), "demo")
     assert page is not None
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
@@ -73,11 +73,11 @@ def test_the_page_needs_nothing_and_trusts_nothing(tmp_path: Path) -> None:
 
 def test_a_long_run_makes_a_small_page(tmp_path: Path) -> None:
     """Curves are means over stretches: the page does not grow with the number of steps."""
-    page = training.write(metrics(tmp_path / "out", steps=20_000))
+    page = training.write(metrics(tmp_path / "out", steps=20_000), "demo")
     assert page is not None
     assert page.stat().st_size < 200_000
 
 
 def test_nothing_trained_no_page(tmp_path: Path) -> None:
     """A folder without metrics gets no page."""
-    assert training.write(tmp_path) is None
+    assert training.write(tmp_path, "demo") is None
