@@ -41,13 +41,13 @@ class Opened:
 
 @contextmanager
 def opened(packed: Path, out: Path, before: int | None = None) -> Iterator[Opened]:
-    """Loads the newest checkpoint of a run, of a step below `before` if given.
+    """Loads the newest checkpoint of a run, of a step below `before` if given and if there is one.
 
     Raises:
         MismatchError: there is none, or it knows another vocabulary.
     """
     shards = Packed(packed)
-    found = checkpoint.newest(out, before=before)
+    found = checkpoint.newest(out, before=before) or checkpoint.newest(out)
     if found is None:
         raise MismatchError(f"{out}: no checkpoint there; give the --out folder of a training run")
     if found.state["vocab_size"] != shards.manifest.vocab_size:
@@ -87,7 +87,10 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def trace(options: argparse.Namespace) -> None:
-    """Prints rows and documents of a step, highest loss first, by the last weights kept before it."""
+    """Prints rows and documents of a step, highest loss first, by the last weights kept before it.
+
+    If none were kept so early, by the newest, which have seen the step: `weights_of_step` says which.
+    """
     step, drop = options.step, options.drop
     with opened(options.packed, options.out, before=step) as run:
         manifest, split = run.packed.manifest, run.packed.split("train")

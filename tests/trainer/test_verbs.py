@@ -72,6 +72,21 @@ def test_traced_losses_are_those_of_the_step(trained: Trained, capsys: pytest.Ca
     assert mean == pytest.approx(next(line["loss"] for line in log if line["step"] == 5), rel=1e-5)
 
 
+def test_a_step_before_all_checkpoints_is_traced_by_the_newest(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rows are those of the step all the same, and the answer says whose weights they are."""
+    packed, out = trained
+    assert main(["trace", *places(trained), "--step", "1"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (
+        answer["rows"]
+        == Order(packed.manifest.fingerprint, 0, len(packed.split("train")), 8).at(0)[0].tolist()
+    )
+    kept = [int(folder.name.removeprefix("step-")) for folder in (out / "checkpoints").iterdir()]
+    assert answer["weights_of_step"] == max(kept) > 0 == kept.count(0)
+
+
 def test_evaluate_repeats_the_last_evaluation(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     """All validation rows, with the newest weights."""
     assert main(["evaluate", *places(trained)]) == 0
