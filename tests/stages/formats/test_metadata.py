@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stages.base import stage_class, stage_names
 from stages.formats.metadata import LONGEST, fitted
 from stages.load import Load
+from stages.naming import stage_class, stage_names
 from tests.stages.formats.conftest import load_all
 
 LoadFile = Callable[..., Any]
