@@ -16,6 +16,8 @@ from functools import cache
 from itertools import chain
 from typing import Final, NamedTuple
 
+import numpy as np
+import pyarrow as pa
 from resiliparse.parse.encoding import detect_encoding
 
 from stages.formats.streams import Block
@@ -87,6 +89,21 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded | None:
     if len(data.translate(None, _CONTROLS)) < 0.98 * len(data):
         return None  # no text has this many control characters
     return _strict(data, detect_legacy(data)) or _strict(data, "cp1252")
+
+
+def plainly_utf8(data: bytes) -> bool:
+    """Whether `decode_page` would find nothing but these very bytes: valid UTF-8 that hints at no other reading.
+
+    Arrow validates five times as fast as Python decodes.
+    """
+    if data.startswith(tuple(mark for mark, _ in _BOMS)) or b"\0" in data or b"\x1b" in data:
+        return False
+    ends = pa.py_buffer(np.array([0, len(data)]))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def decode_page(data: bytes, declared: list[str]) -> Decoded | None:

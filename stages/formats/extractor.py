@@ -32,6 +32,8 @@ PATIENCE: Final = 60
 MEMORY: Final = 3 << 30
 """Bytes of address space that the child may take."""
 
+# glibc keeps what a page took for the next: a page fault for every 4 kB of every page is an eighth of the time.
+_KEPT: Final = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
 _LENGTH: Final = struct.Struct("<q")
 _FAILED: Final = -1
 
@@ -87,7 +89,7 @@ class Extractor:
             [sys.executable, "-P", str(Path(__file__)), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, **_KEPT, "PYTHONPATH": str(Path(__file__).parents[2])},
             stderr=subprocess.DEVNULL,
         )
         for pipe in (self._child.stdin, self._child.stdout):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from stages.formats.encodings import decode_page
+from stages.formats.encodings import decode_page, plainly_utf8
 from stages.formats.extractor import Extractor
 from stages.formats.metadata import every_path
 from stages.formats.plain import whole
@@ -19,7 +19,7 @@ from stages.formats.streams import Block
 
 _PRESCAN: Final = 4096
 _TITLE: Final = re.compile(r"<title[^>]{0,200}>(.{0,2000}?)</title", re.DOTALL | re.IGNORECASE)
-_TITLE_WITHIN: Final = 1 << 16  # characters: the head of a page, bounded
+_TITLE_WITHIN: Final = 1 << 16  # bytes: the head of a page, bounded
 _META: Final = re.compile(
     rb"""<(?:meta[^>]{0,400}?charset\s*=|\?xml[^>]{0,400}?encoding\s*=)\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""",
     re.IGNORECASE,
@@ -59,24 +59,26 @@ def page(
         extractor: what turns HTML into text.
         fields: what is known of the page besides.
     """
-    claims = [job.spec.encoding] if job.spec.encoding else declared_charsets(data, header)
-    found = decode_page(data, claims)
-    if found is None:
-        return failed(number, "bad_encoding", data)
-    as_is = found.encoding == "utf-8" and not found.replaced
-    text = extractor.text(data if as_is else found.text)
+    if plainly_utf8(data):
+        text, shown = extractor.text(data), data
+    else:
+        claims = [job.spec.encoding] if job.spec.encoding else declared_charsets(data, header)
+        found = decode_page(data, claims)
+        if found is None:
+            return failed(number, "bad_encoding", data)
+        text, shown = extractor.text(found.text), found.text.encode("utf-8", "replace")
+        if found.encoding != "utf-8" and text is not None:
+            job.tallies[f"encoding.{found.encoding}"] += 1
+        if found.replaced and text is not None:
+            job.tallies["replaced_bytes"] += found.replaced
     if text is None:
-        return failed(number, "bad_page", found.text)
-    if found.encoding != "utf-8":
-        job.tallies[f"encoding.{found.encoding}"] += 1
-    if found.replaced:
-        job.tallies["replaced_bytes"] += found.replaced
-    return Record(number, text, metadata=job.described({**title(found.text, job), **(fields or {})}))
+        return failed(number, "bad_page", shown)
+    return Record(number, text, metadata=job.described({**title(shown, job), **(fields or {})}))
 
 
-def title(markup: str, job: Job) -> dict[str, str]:
+def title(markup: bytes, job: Job) -> dict[str, str]:
     """The page's title as the field `title`, looked for only if metadata asks for it."""
     if "title" not in every_path(job.metadata):
         return {}
-    found = _TITLE.search(markup, 0, _TITLE_WITHIN)
+    found = _TITLE.search(markup[:_TITLE_WITHIN].decode("utf-8", "replace"))
     return {"title": " ".join(html.unescape(found[1]).split())} if found else {}
