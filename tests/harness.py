@@ -101,15 +101,20 @@ def _told(ruling: pa.Table | None, part: int) -> pa.Table | None:
 
 def shards(stage: Shuffle, parts: Sequence[Part], folder: Path, draw: random.Random) -> dict[str, bytes]:
     """The files of the packed folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     routed = [stage.route(part.living((*stage.reads, *stage.optional)))[0] for part in parts]
     draw.shuffle(routed)
-    rows = pa.concat_tables(routed)
+    written(stage, pa.concat_tables(routed), folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def written(stage: Shuffle, rows: pa.Table, folder: Path) -> list[dict[str, Any]]:
+    """Writes routed rows as shards with their manifest; returns the shards' entries."""
+    folder.mkdir(parents=True, exist_ok=True)
     buckets = rows["bucket"].to_numpy()
     weights = {int(b): int(rows["weight"].to_numpy()[buckets == b].sum()) for b in np.unique(buckets)}
-    entries: list[Mapping[str, Any]] = []
+    entries = []
     for name, group in stage.groups(weights).items():
         chosen = pa.concat_tables([rows.filter(pc.equal(rows["bucket"], bucket)) for bucket in group])
-        entries.append(stage.write(name, chosen, folder / f"{name}.arrow"))
+        entries.append(dict(stage.write(name, chosen, folder / f"{name}.arrow")))
     stage.manifest(entries, folder)
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return entries

@@ -14,11 +14,8 @@ import pytest
 
 from pipeline.errors import RecipeError
 from pipeline.export import documents, export
-from stages import vocabulary
-from stages.pack import Pack
 from stages.packed import Packed
-from stages.training import Training, train
-from tests.stages.rounds import run_shuffle
+from tests.stages.rounds import shards_of
 from tests.stages.test_pack import SOURCES, corpus
 
 LENGTHS = [5, 40, 3, 16, 15, 100, 1, 8, 8, 33] * 6
@@ -28,16 +25,7 @@ REPEATS = [1, 2, 1, 3, 1, 2, 1, 1, 1, 1] * 6
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Several shards of both splits, long documents in pieces, repeats."""
-    folder = tmp_path_factory.mktemp("tokenizer")
-    content = train(Training(vocab_size=300), vocabulary.EOS, ["ab ab ab ab"])
-    (folder / vocabulary.FILE).write_bytes(content)
-    (folder / vocabulary.CONFIG).write_bytes(vocabulary.config(vocabulary.EOS))
-    stage = Pack(seq_len=16, validation=0.2, sources=SOURCES, shard_tokens=700, buckets=16).located(
-        {name: [folder / name] for name in (vocabulary.FILE, vocabulary.CONFIG)}
-    )
-    target = tmp_path_factory.mktemp("packed")
-    run_shuffle(stage, [corpus(LENGTHS, REPEATS)], target)
-    return target
+    return shards_of(corpus(LENGTHS, REPEATS), SOURCES, tmp_path_factory.mktemp("shards"))
 
 
 def expected() -> Counter[tuple[int, ...]]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from stages import vocabulary
 from stages.base import Global, Shuffle
+from stages.pack import Pack
+from stages.training import Training, train
 from tests import harness
 
 
@@ -44,13 +45,19 @@ def cut(rows: pa.Table, bounds: Sequence[int]) -> list[pa.Table]:
 
 def run_shuffle(stage: Shuffle, parts: Sequence[pa.Table], folder: Path) -> list[dict[str, Any]]:
     """Writes the shards and the manifest; returns the shards' entries."""
-    folder.mkdir(parents=True, exist_ok=True)
-    routed = pa.concat_tables([stage.route(part)[0] for part in parts])
-    buckets = routed["bucket"].to_numpy()
-    weights = {int(b): int(routed["weight"].to_numpy()[buckets == b].sum()) for b in np.unique(buckets)}
-    entries = []
-    for name, group in stage.groups(weights).items():
-        rows = pa.concat_tables([routed.filter(pc.equal(routed["bucket"], bucket)) for bucket in group])
-        entries.append(dict(stage.write(name, rows, folder / f"{name}.arrow")))
-    stage.manifest(entries, folder)
-    return entries
+    return harness.written(stage, pa.concat_tables([stage.route(part)[0] for part in parts]), folder)
+
+
+def small_tokenizer(folder: Path) -> dict[str, list[Path]]:
+    """A tokenizer of 259 ids (the bytes, the end of text, two merges) where `pack` looks for one."""
+    content = train(Training(vocab_size=300), vocabulary.EOS, ["ab ab ab ab"])
+    (folder / vocabulary.FILE).write_bytes(content)
+    (folder / vocabulary.CONFIG).write_bytes(vocabulary.config(vocabulary.EOS))
+    return {name: [folder / name] for name in (vocabulary.FILE, vocabulary.CONFIG)}
+
+
+def shards_of(rows: pa.Table, sources: tuple[str, ...], folder: Path) -> Path:
+    """Shards of 16 tokens a row, several of them, in both splits."""
+    stage = Pack(seq_len=16, validation=0.2, sources=sources, shard_tokens=700, buckets=16)
+    run_shuffle(stage.located(small_tokenizer(folder)), [rows], folder / "packed")
+    return folder / "packed"

@@ -18,20 +18,15 @@ from stages import vocabulary
 from stages.base import StageError
 from stages.pack import Pack
 from stages.packed import Packed
-from stages.training import Training, train
-from tests.stages.rounds import cut, run_shuffle
+from tests.stages.rounds import cut, run_shuffle, small_tokenizer
 
 SOURCES = ("books", "web")
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """A tokenizer of 259 ids: the bytes, the end of text, two merges."""
-    folder = tmp_path_factory.mktemp("tokenizer")
-    content = train(Training(vocab_size=300), vocabulary.EOS, ["ab ab ab ab"])
-    (folder / vocabulary.FILE).write_bytes(content)
-    (folder / vocabulary.CONFIG).write_bytes(vocabulary.config(vocabulary.EOS))
-    return {name: [folder / name] for name in (vocabulary.FILE, vocabulary.CONFIG)}
+    """A tokenizer of 259 ids."""
+    return small_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
 def corpus(lengths: list[int], repeats: list[int] | None = None) -> pa.Table:

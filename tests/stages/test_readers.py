@@ -11,11 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stages import vocabulary
-from stages.pack import Pack
 from stages.packed import Packed
-from stages.training import Training, train
-from tests.stages.rounds import run_shuffle
+from tests.stages.rounds import shards_of
 from tests.stages.test_pack import SOURCES, corpus
 
 READERS = {
@@ -37,16 +34,9 @@ SHOW = "; print(json.dumps(rows, default=bytes.hex))"
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Several shards, rows of several documents, documents of several rows."""
-    folder = tmp_path_factory.mktemp("tokenizer")
-    content = train(Training(vocab_size=300), vocabulary.EOS, ["ab ab ab ab"])
-    (folder / vocabulary.FILE).write_bytes(content)
-    (folder / vocabulary.CONFIG).write_bytes(vocabulary.config(vocabulary.EOS))
-    stage = Pack(seq_len=16, validation=0.2, sources=SOURCES, shard_tokens=700, buckets=16).located(
-        {name: [folder / name] for name in (vocabulary.FILE, vocabulary.CONFIG)}
+    return shards_of(
+        corpus([5, 40, 3, 16, 15, 100, 1, 8] * 20), SOURCES, tmp_path_factory.mktemp("shards") / "made"
     )
-    target = tmp_path_factory.mktemp("packed")
-    run_shuffle(stage, [corpus([5, 40, 3, 16, 15, 100, 1, 8] * 20)], target)
-    return target
 
 
 def shards(packed: Path) -> list[Path]:
