@@ -34,9 +34,7 @@ SHOW = "; print(json.dumps(rows, default=bytes.hex))"
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Several shards, rows of several documents, documents of several rows."""
-    return shards_of(
-        corpus([5, 40, 3, 16, 15, 100, 1, 8] * 20), SOURCES, tmp_path_factory.mktemp("shards") / "made"
-    )
+    return shards_of(corpus([5, 40, 3, 16, 15, 100, 1, 8] * 20), SOURCES, tmp_path_factory.mktemp("shards"))
 
 
 def shards(packed: Path) -> list[Path]:
