@@ -1,7 +1,7 @@
 """A recipe to begin with, from the files that a folder holds.
 
-Files are grouped into sources by format and by the first folder they lie in; the fields of records are looked up
-in the first record of each source. What is written is a proposal: it runs as it is, and says what to change.
+Files are grouped into sources by format, by the first folder they lie in and by what their fields are called, which
+the first record of each file tells. What is written is a proposal: it runs as it is, and says what to change.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ FIELDS: Final = {
     "url": ("url", "uri", "link", "source_url"),
 }
 _HEAD: Final = 1 << 20
+_LISTED: Final = 100  # files of one kind that are looked into one by one
 _REST: Final = """
 clean: {presets: [gopher]}             # rules of Rae et al. 2021; also c4, fineweb, refinedweb; {} only measures
 langid: {}                             # keep: [en, zh] and min_score: 0.65 drop other languages
@@ -67,9 +68,9 @@ def init(folder: Path) -> Path:
         "work: work                             # results; relative to this file",
     ]
     lines += ["load:", "  sources:"]
-    for source, (pattern, first) in sources.items():
+    for source, (paths, first) in sources.items():
         fields = _fields(first)
-        keys = {"name": source, "paths": [pattern], **fields}
+        keys = {"name": source, "paths": paths, **fields}
         pairs = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items())
         note = "   # text: which field?" if fields.get("text") is None and _records(first) else ""
         lines.append(f"    - {{{pairs}}}{note}")
@@ -78,26 +79,51 @@ def init(folder: Path) -> Path:
     return path
 
 
-def _sources(folder: Path) -> dict[str, tuple[str, Path]]:
-    """Name -> pattern and first file; a source a first folder and extension."""
-    groups: dict[tuple[str, str], Path] = {}
+def _sources(folder: Path) -> dict[str, tuple[list[str], Path]]:
+    """Name -> patterns and first file; a source a first folder, extension and set of fields."""
+    groups: dict[tuple[str, str], list[Path]] = {}
     for directory, folders, names in os.walk(folder):
         inside = Path(directory).relative_to(folder)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and (inside.parts or f != "work"))
         for name in sorted(names):
             if not name.startswith(".") and kind_of_name(name).format:
                 first = inside.parts[0] if inside.parts else ""
-                groups.setdefault((first, _extension(name)), Path(directory, name))
-    found: dict[str, tuple[str, Path]] = {}
-    for (first, extension), path in sorted(groups.items()):
+                groups.setdefault((first, _extension(name)), []).append(Path(directory, name))
+    found: dict[str, tuple[list[str], Path]] = {}
+    for (first, extension), paths in sorted(groups.items()):
         alone = sum(other == first for other, _ in groups) == 1
         name = first if first and alone else "-".join(filter(None, (first, extension.replace(".", "-"))))
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:60] or "source"
-        while name in found:
-            name += "-2"
-        start = "".join(f"[{c}]" if c in "*?[" else c for c in first)  # what a glob would take for a wildcard
-        found[name] = (f"{start}/**/*.{extension}" if first else f"*.{extension}", path)
+        alike = _alike(paths)
+        start = _literal(first)
+        pattern = f"{start}/**/*.{extension}" if first else f"*.{extension}"
+        for same in alike:
+            listed = [_literal(path.relative_to(folder).as_posix()) for path in same]
+            own = name if len(alike) == 1 else f"{name}-{same[0].name.removesuffix(f'.{extension}')}"
+            found[_free(own, found)] = ([pattern] if len(alike) == 1 else listed, same[0])
     return found
+
+
+def _alike(paths: list[Path]) -> list[list[Path]]:
+    """Files whose records have the same fields for text, id and address; all alike where there are too many to list."""
+    if not _records(paths[0]) or len(paths) > _LISTED:
+        return [paths]
+    groups: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+    for path in paths:
+        groups.setdefault(tuple(_fields(path).items()), []).append(path)
+    return list(groups.values())
+
+
+def _literal(name: str) -> str:
+    """A path in which a glob finds no wildcard."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _free(name: str, taken: Mapping[str, object]) -> str:
+    """The name as a source may be called, and as none is called yet."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:60] or "source"
+    while name in taken:
+        name += "-2"
+    return name
 
 
 def _extension(name: str) -> str:

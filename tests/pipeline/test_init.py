@@ -43,6 +43,16 @@ def test_folders_become_sources_and_fields_are_found(tmp_path: Path) -> None:
     }
 
 
+def test_files_whose_fields_differ_are_sources_of_their_own(tmp_path: Path) -> None:
+    """One text field for all would leave the others without text; files alike stay together."""
+    for name, field in (("a", "content"), ("b[1]", "text"), ("c", "content")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({field: "words"}) + "\n")
+    assert sources(init(tmp_path)) == {
+        "jsonl-a": (("a.jsonl", "c.jsonl"), "content", "id"),
+        "jsonl-b-1": (("b[[]1].jsonl",), "text", "id"),
+    }
+
+
 def test_a_recipe_for_the_sample_can_be_planned(tmp_path: Path) -> None:
     """All files of the sample's corpus belong to a source, and nothing is complained of."""
     (tmp_path / "corpus").symlink_to(HOME / "sample_data" / "corpus")
