@@ -199,8 +199,9 @@ class Run:
                 (losses.sum() * (self.scaler.scale * world.size / max(1.0, valid))).backward()
             sums += by_source(losses, batch, len(names))
         world.total(sums)
-        self.scaler.unscale(self.model.parameters())
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip or float("inf"))
+        learnt = list(self.optimiser.parameters.values())
+        self.scaler.unscale(learnt)
+        norm = nn.utils.clip_grad_norm_(learnt, config.clip or float("inf"))
         rate = learning_rate(config, self.step, self.spent())
         loss, count = sums.cpu().numpy()
         line: dict[str, Any] = {
