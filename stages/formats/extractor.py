@@ -65,9 +65,9 @@ class Extractor:
             raise RuntimeError("the extractor has no pipes")
         data = page.encode("utf-8", "replace") if isinstance(page, str) else page
         try:
-            child.stdin.write(_LENGTH.pack(len(data)))
-            child.stdin.write(data)
-            child.stdin.flush()
+            rest = memoryview(_LENGTH.pack(len(data)) + data)
+            while rest:  # in one piece, where the pipe takes it: each piece would wake the child
+                rest = rest[os.write(child.stdin.fileno(), rest) :]
         except BrokenPipeError:
             self.close()
             return None
@@ -147,8 +147,7 @@ def main() -> None:
         except Exception:  # noqa: BLE001 - whatever a page does to the extractor costs this page
             out.write(_LENGTH.pack(_FAILED))
         else:
-            out.write(_LENGTH.pack(len(data)))
-            out.write(data)
+            out.write(_LENGTH.pack(len(data)) + data)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         out.flush()
