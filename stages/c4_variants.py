@@ -1,8 +1,7 @@
 """C4's line rules in the reading that is asked for (RULES 4): the default, `c4_early_text` or `page_level`.
 
 The default is a kernel's (`measuring`); the two others are plain Python, line by line. Removed lines and
-condemned pages are counted in the same columns. Lines of scripts in which nothing marks the end of a sentence
-need not end with a mark.
+condemned pages are counted in the same columns.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stages.columns import from_utf8
 from stages.gopher_variants import documents, spaced
@@ -43,6 +41,7 @@ _POLICY: Final = re.compile(
 _ENGLISH_ENDS: Final = frozenset('.?!"')
 _OTHER_ENDS: Final = _ENGLISH_ENDS | frozenset(TERMINAL_MARKS) | frozenset("»’”」』）")
 _EARLY_WORDS: Final = Bound(min=3)
+_UNMARKED: Final = {name for name, profile in PROFILES.items() if profile.script in UNMARKED}
 
 
 def _bounds(thresholds: Mapping[str, Bound | None], variant: str) -> dict[str, Bound | None]:
@@ -112,30 +111,10 @@ def c4_measured(
         variant: a name in `Variants.c4`.
         apply: whether the lines are removed; else the texts are returned as they are.
     """
-    left, columns = _measured(texts, names, thresholds, variant, apply=apply)
-    unmarked = {name for name, profile in PROFILES.items() if profile.script in UNMARKED}
-    if unmarked.isdisjoint(names):
-        return left, columns
-    lenient = {**thresholds, "c4.terminal_punct_lines": None}
-    other, of_others = _measured(texts, names, lenient, variant, apply=apply)
-    here = pa.array([name in unmarked for name in names])
-    return pc.if_else(here, other, left), {
-        name: pc.if_else(here, of_others[name], column) for name, column in columns.items()
-    }
-
-
-def _measured(
-    texts: pa.Array,
-    names: Sequence[str],
-    thresholds: Mapping[str, Bound | None],
-    variant: str,
-    *,
-    apply: bool,
-) -> tuple[pa.Array, dict[str, pa.Array]]:
-    """The same where every line must end with a mark, unless `thresholds` say otherwise."""
     if variant == "default":
         return default_measured(texts, names, thresholds, apply=apply)
     rules, page = _bounds(thresholds, variant), variant == "page_level"
+    unmarked = {**rules, "c4.terminal_punct_lines": None}  # nothing marks the end of a sentence
     more = frozenset("…") if page else frozenset("'")
     counting = spaced(names)
     rows: list[list[int]] = []
@@ -144,7 +123,8 @@ def _measured(
     owners: list[int] = []
     for row, text in enumerate(documents(texts)):
         ends = (_ENGLISH_ENDS if names[row] == "en" else _OTHER_ENDS) | more
-        kept, counts = _edited(text, ends, rules, counting=bool(counting[row]), page=page)
+        bounds = unmarked if names[row] in _UNMARKED else rules
+        kept, counts = _edited(text, ends, bounds, counting=bool(counting[row]), page=page)
         rows.append(counts)
         left.append("\n".join(kept).encode())
         lines += (line.encode() for line in kept if line)

@@ -20,7 +20,7 @@ from stages.kernels import measures as m
 from stages.kernels import repetition as r
 from stages.kernels.scripts import SCRIPTS, scripts
 from stages.kernels.sentences import count_sentences
-from stages.profiles import ANY, PROFILES, UNSPACED, Bound, Profile
+from stages.profiles import ANY, PROFILES, UNMARKED, UNSPACED, Bound, Profile
 from stages.repair import tidied
 from stages.rules import LINE_RULES
 
@@ -28,6 +28,11 @@ __all__ = ["c4_measured", "measured"]
 
 _LISTED: Final = tuple(profile for profile in PROFILES.values() if profile.stop_words)
 _PLACE: Final = {profile.name: place for place, profile in enumerate(_LISTED)}
+_STYLES: Final = {
+    name: c.UNMARKED if profile.script in UNMARKED else c.UNSPACED
+    for name, profile in PROFILES.items()
+    if profile.script in UNSPACED
+}
 
 
 @cache
@@ -120,17 +125,13 @@ def c4_measured(
 
     Args:
         texts: large_string, no nulls.
-        names: profile of each text: English lines end with . ? ! or ", others with their own marks too, and
-            lines of scripts without spaces have no tokens to count.
+        names: profile of each text: English lines end with . ? ! or ", others with their own marks too, those of
+            scripts without such marks as they like; lines of scripts without spaces have no tokens to count.
         thresholds: bounds that replace those of `rules.LINE_RULES`; None switches a rule off.
         apply: whether the lines are removed; else the texts are returned as they are.
     """
     data, bounds = utf8(texts)
-    scripts_of = {name: profile.script for name, profile in PROFILES.items()}
-    styles = [
-        c.ENGLISH if name == "en" else c.UNSPACED if scripts_of.get(name) in UNSPACED else c.SPACED
-        for name in names
-    ]
+    styles = [c.ENGLISH if name == "en" else _STYLES.get(name, c.SPACED) for name in names]
     rules = {code: thresholds.get(code, bound) for code, bound in LINE_RULES.items()}
     longest, fewest = rules["c4.max_word_length_lines"], rules["c4.min_words_lines"]
     left, places, found = c.c4(

@@ -34,6 +34,7 @@ COLUMNS: Final = 9
 ENGLISH: Final = 0  # with . ? ! "
 SPACED: Final = 1  # with any terminal punctuation, or a closing quotation mark
 UNSPACED: Final = 2  # likewise, and lines have no tokens to count
+UNMARKED: Final = 3  # with whatever they like, for nothing marks the end of a sentence; nor have they tokens
 
 _LOREM_BIT: Final = 1
 _JAVASCRIPT_BIT: Final = 2
@@ -266,10 +267,11 @@ def _c4(
             values[CITATIONS] += citations
             if citations:
                 words = _tokens(line, 0, len(line), table)
-            if terminal and not _ends(line, 0, len(line), table, styles[row] != ENGLISH):
+            marked = terminal and styles[row] != UNMARKED
+            if marked and not _ends(line, 0, len(line), table, styles[row] != ENGLISH):
                 values[UNTERMINATED] += 1
                 continue
-            if words < fewest_words and styles[row] != UNSPACED:
+            if words < fewest_words and styles[row] < UNSPACED:
                 values[SHORT] += 1
                 continue
             seen = 0
@@ -314,7 +316,7 @@ def c4(
     Args:
         data: uint8[], UTF-8 texts one after another.
         bounds: int64[n + 1], where each begins.
-        styles: ENGLISH, SPACED or UNSPACED for each text, uint8[n].
+        styles: ENGLISH, SPACED, UNSPACED or UNMARKED for each text, uint8[n].
         longest_word: characters of a token that its line survives; -1: any number.
         citing: whether citation marks are deleted.
         terminal: whether lines must end with terminal punctuation.

@@ -91,6 +91,9 @@ def kept(text: str, style: int) -> str:
         ("यह एक पूरा वाक्य है।", c.ENGLISH, False),
         ("هل هذه جملة كاملة هنا؟", c.SPACED, True),
         ("An ellipsis is no end mark…", c.SPACED, False),
+        ("บรรทัดนี้ไม่มีเครื่องหมายจบประโยค", c.UNMARKED, True),
+        ("บรรทัดนี้ไม่มีเครื่องหมายจบประโยค", c.UNSPACED, False),
+        ("javascript ต้องเปิดใช้งาน", c.UNMARKED, False),
     ],
 )
 def test_other_scripts_have_their_own_end_marks(line: str, style: int, stays: bool) -> None:
