@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from stages.attached import Stamped, listed, stamped
 from stages.columns import utf8
 from stages.kernels.blocking import occurrences
 from stages.kernels.matching import Matcher, matcher
 from stages.profiles import PROFILES, UNSPACED
-from stages.urls import Stamped, listed, stamped
 
 EVERY = "all"
 """The list that is for every language."""

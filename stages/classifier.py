@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from stages.attached import Stamped, stamped
 from stages.base import StageError
 from stages.columns import TEXT, from_utf8, utf8
 from stages.formats.benchmark import BenchmarkFileError, records
-from stages.urls import Stamped, stamped
 
 LABEL: Final = "__label__"
 GOOD: Final = "good"

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from stages.attached import Stamped, stamped
 from stages.base import Global, Out, StageError
 from stages.columns import DOC_ID, whole
 
@@ -83,13 +84,13 @@ class Exclude(Global):
 
     def _listed(self) -> pa.Array:
         """Distinct ids of all lists, fixed binary 16."""
-        return _union(tuple((path, path.stat().st_mtime_ns) for path in self.paths("lists")))
+        return _union(stamped(self.paths("lists")))
 
 
 @lru_cache(maxsize=2)
-def _union(lists: tuple[tuple[Path, int], ...]) -> pa.Array:
+def _union(lists: Stamped) -> pa.Array:
     """The ids of some lists, sorted; read once a worker, as long as they stay as they are."""
-    return pa.array(sorted({one for path, _ in lists for one in _ids(path)}), DOC_ID)
+    return pa.array(sorted({one for path, _, _ in lists for one in _ids(path)}), DOC_ID)
 
 
 def _ids(path: Path) -> list[bytes]:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from stages.attached import Stamped, stamped
 from stages.benchmarks import Benchmark, Count, Texts, gather
 from stages.columns import TEXT, utf8
 from stages.kernels.characters import WORD, classes
@@ -26,7 +27,7 @@ from stages.kernels.ngrams import Grams, Table, distinct, grams_of, spans_of, ta
 
 I32 = npt.NDArray[np.int32]
 
-Files = tuple[tuple[tuple[Path, int, int], ...], ...]
+Files = tuple[Stamped, ...]
 """By benchmark its files, each with the time of its last change (ns) and its size (bytes)."""
 
 Edges = Mapping[int, frozenset[str]]
@@ -216,10 +217,7 @@ def index_of(
         StageError: a benchmark has none of the fields.
         BenchmarkFileError: a file is broken.
     """
-    stamped = tuple(
-        tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths) for paths in files
-    )
-    return _index(benchmarks, stamped, rules, min_distinct, max_texts)
+    return _index(benchmarks, tuple(map(stamped, files)), rules, min_distinct, max_texts)
 
 
 def phrases(index: Index, *wanted: Mapping[int, int]) -> list[list[Phrase]]:

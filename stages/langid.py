@@ -30,9 +30,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from stages.attached import Stamped, stamped
 from stages.base import Local, Out, Share, StageError
 from stages.columns import from_utf8, utf8
-from stages.urls import Stamped, stamped
 
 UNDETERMINED: Final = "und"
 LEAST_SCORE: Final = 0.01  # runners-up below it are noise (RULES 9.1)

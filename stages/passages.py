@@ -28,8 +28,6 @@ VERDICT: Final = (
 )
 """What verification says of a member of a cluster."""
 
-_VERDICTS: Final = pa.list_(pa.struct(VERDICT))  # none or one: an empty list costs four bytes
-
 
 class Passages(BaseModel):
     """Which passages are removed."""

@@ -19,22 +19,13 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from stages.attached import Stamped, listed, names, stamped
 from stages.base import StageError
 
-__all__ = ["Domains", "Stamped", "Substrings", "Urls", "listed", "stamped"]
+__all__ = ["Domains", "Substrings", "Urls"]
 
 _SCHEME: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
 _ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
-
-
-Stamped = tuple[tuple[Path, int, int], ...]
-"""Files with their sizes and times of change (ns): a worker lives longer than the content of a list."""
-
-
-def stamped(paths: Sequence[Path]) -> Stamped:
-    """The files with what tells that their content is another; zeros for one that opening will not find."""
-    found = ((path, path.stat() if path.exists() else None) for path in paths)
-    return tuple((path, stat.st_size, stat.st_mtime_ns) if stat else (path, 0, 0) for path, stat in found)
 
 
 class Domains(BaseModel):
@@ -120,29 +111,6 @@ class Urls(BaseModel):
         return {"url_domain": pa.array(domains, pa.int64()), "url_substring": pa.array(condemned, pa.int64())}
 
 
-def listed(files: Stamped, what: str) -> list[str]:
-    """The lines of list files, stripped, without blank ones and comments.
-
-    Raises:
-        StageError: a file is not UTF-8, or all are empty.
-    """
-    found = []
-    for path, _, _ in files:
-        try:
-            content = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise StageError(f"clean: {what} {path} is not UTF-8 ({error}); convert it") from error
-        lines = (line.strip() for line in content.split("\n"))
-        found += [line for line in lines if line and not line.startswith("#")]
-    if not found:
-        raise StageError(f"clean: {what} {_names(files)} holds no words; give one a line")
-    return found
-
-
-def _names(files: Stamped) -> str:
-    return ", ".join(str(path) for path, _, _ in files)
-
-
 def host_of(url: str) -> str:
     """The host in small letters, in ASCII (IDNA), without `www.`; empty if there is none."""
     url = url.strip()
@@ -179,7 +147,7 @@ def _hosts(files: Stamped) -> frozenset[str]:
     for entry in entries:
         if not host_of(entry) or "/" in _SCHEME.sub("", entry, count=1).rstrip("/"):
             raise StageError(
-                f"clean: {entry!r} in domain list {_names(files)} is no host; write example.com, "
+                f"clean: {entry!r} in domain list {names(files)} is no host; write example.com, "
                 "and put strings that are looked for anywhere in a URL under url: {substrings: ...}"
             )
     return frozenset(map(host_of, entries))
