@@ -29,6 +29,7 @@ from pipeline.recipe import Recipe
 from pipeline.report import training
 from pipeline.runs import Run
 from pipeline.store import Marker, read_table
+from pipeline.tabulate import VERSION
 from pipeline.training import stopping_on_signals, train_on
 from stages.base import Global, Source, StageError
 
@@ -163,7 +164,7 @@ def _examples(flow: Flow, done: Walked, book: ledger.Ledger) -> str:
 
 def _conclude(flow: Flow, begun: _Begun, complete: bool) -> tuple[Run, bool]:
     """Documents and report, unless an earlier run made the very same ones."""
-    digest = short([done.key for done in flow.walked], begun.trained or "")
+    digest = short(VERSION, [done.key for done in flow.walked], begun.trained or "")
     earlier = runs.latest(flow.work, digest=digest, state="done")
     if earlier is not None and not begun.made and (earlier.path / "report.json").is_file():
         return earlier, False
