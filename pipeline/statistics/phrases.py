@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NGRAM: Final = 3
-SAMPLED: Final = 4096
+SAMPLED: Final = 2048
 """The most documents that a sample has, about; at least half as many, where the corpus has them."""
 READ: Final = 1000  # characters of each of them
 
