@@ -22,9 +22,8 @@ from pipeline.errors import RecipeError
 from pipeline.executors import cores
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
-from pipeline.report.samples import SAMPLED
 from pipeline.sampling import Sample, draw
-from pipeline.trial import EXCERPTS, REPORT, Spent, Trial, cpu, settled, trial
+from pipeline.trial import REPORT, Spent, Trial, cpu, settled, trial
 from stages.base import Source, Stage
 from stages.mix import Mix
 from stages.tokenize import Tokenize
@@ -34,7 +33,7 @@ __all__ = ["estimate", "render"]
 
 SHARE: Final = 0.01  # of the corpus's text that is sampled
 EIGHTH: Final = 1 / 8
-OVER_PARTS: Final = frozenset({"read", "apply", "survey", "route"})  # steps with a task a part
+OVER_PARTS: Final = frozenset({"read", "apply", "survey", "route", "tabulate"})  # steps with a task a part
 FEW: Final = 100_000  # bytes of a source below which the sample says nothing about it alone
 # What learns from all texts learns from their words, which become more slowly than the text (Heaps' law): BPE
 # took time with the power 0.89 of the text on 0.3 to 19 MB of nine languages, 0.92 where a third was Chinese.
@@ -69,7 +68,9 @@ def estimate(recipe: Recipe, share: float = SHARE) -> dict[str, Any]:
         raise RecipeError([f"{recipe.path}: the sources hold no text to estimate from"])
     recipe = _scaled(recipe, sample)
     small = sample.part(EIGHTH)
-    cold, warm, large = (trial(recipe, inputs, _parts(rows)) for rows in (small, small, sample.drawn))
+    cold, warm, large = (
+        trial(recipe, inputs, _parts(rows), round(sample.documents)) for rows in (small, small, sample.drawn)
+    )
     once = started + max(0.0, cold.seconds - warm.seconds)
     return _Model(recipe, sample, warm, large, once, settled()).answer()
 
@@ -132,7 +133,7 @@ class _Model:
         for word in (*(stage.word() for stage in self.recipe.stages), REPORT):
             prices = [self._price(*key) for key in self.large.spent if key[0] == word]
             growths = [self._grown(*key) for key in self.large.spent if key[0] == word]
-            grown = sum(growths) if word == REPORT else max(growths)
+            grown = max(growths)
             if word == self.recipe.stages[0].word():
                 prices.append((self.sample.seconds, self.sample.seconds / max(1.0, self.sample.parts)))
                 grown += self.sample.grown
@@ -180,11 +181,8 @@ class _Model:
             return total, task + rate * self.part
         small = sum(one.seconds for one in self.small.spent[word, step])
         total = sum(one.seconds for one in large)
-        if (word, step) == (REPORT, EXCERPTS):
-            total *= self._excerpts
-        else:
-            total = self._whole(step, small, total)
-        return total, total
+        whole = self._whole(step, small, total)
+        return whole, whole
 
     def _grown(self, word: str, step: str) -> float:
         """Bytes that a process grows by in the step's largest task."""
@@ -195,13 +193,7 @@ class _Model:
             later = tasks[1:] or tasks  # what the first one grew by for good is no matter of its size
             largest = max(later, key=lambda one: (one.size, one.grown))
             return max(large, largest.grown * self.part / max(largest.size, FEW))
-        return large * self._excerpts if step == EXCERPTS else self._whole(step, small, large)
-
-    @property
-    def _excerpts(self) -> float:
-        """How many times the sample's documents the report's excerpts are chosen from."""
-        most = min(self.sample.documents, 2.0 * SAMPLED)  # kept, and dropped
-        return max(1.0, most / max(1, self.large.documents))
+        return self._whole(step, small, large)
 
     def _whole(self, step: str, small: float, large: float) -> float:
         """What a step over all of the corpus costs, from what it costs on two samples."""
