@@ -8,7 +8,8 @@ kind by kind how many have the labelled cause, why the others have not, and whic
 Why an answer may be right and the label not met:
 
     label's units   the table counts punctuation of Chinese texts, underscores, or text that is not normalised
-    below .75       no kept document is as similar as the threshold asks, by shingles of this definition
+    below .75       no kept document is as similar: the one that the label names is itself dropped as a copy, or
+                    shingles of this definition say less
     bands           similar enough, but no band of the signatures is shared (expected of 1 - (1 - s**8)**14)
     a copy          of another planted document, which is kept in its place: either may be
     no gram left    the edits left no run of n tokens of the item
