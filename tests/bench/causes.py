@@ -117,7 +117,7 @@ class Checked:
         if kind.endswith("_dup"):
             return self._kept_copy(name) if fate in {"kept", "decontaminate"} else f"WRONG: {fate}"
         if fate == "decontaminate":
-            held = all(self.held(name, hit["benchmark"]) for hit in found["evidence"])
+            held = all(self.held(hit["matched"], hit["benchmark"]) for hit in found["evidence"])
             if not held:
                 return "WRONG: no gram of the item is in the text"
             right = {hit["benchmark"] for hit in found["evidence"]} & {
@@ -128,7 +128,7 @@ class Checked:
             benchmark = label["benchmark"].removesuffix("_test")
             return (
                 "WRONG: a gram is left"
-                if self.held(name, benchmark)
+                if self.held(self.texts[name], benchmark)
                 else f"no gram left ({label['variant']})"
             )
         return "as labelled" if fate in CAUSES[kind] else f"WRONG: {fate}"
@@ -163,9 +163,9 @@ class Checked:
             return "as labelled" if self.labels[name].get("jaccard5", 1.0) < THRESHOLD else "below .75"
         return f"bands (at {best:.3f})"
 
-    def held(self, name: str, benchmark: str) -> bool:
-        """Whether a document has 13 tokens (20 of single characters) of an item in a row, or a shorter part whole."""
-        words = tokens(self.texts[name])
+    def held(self, text: str, benchmark: str) -> bool:
+        """Whether a text has 13 tokens (20 of single characters) of an item in a row, or a shorter part whole."""
+        words = tokens(text)
         grams = {n: {tuple(words[k : k + n]) for k in range(len(words) - n + 1)} for n in range(8, 21)}
         for part in parts(self.folder / "eval" / EVALS[benchmark][0]):
             for own in (
