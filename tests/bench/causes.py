@@ -168,10 +168,12 @@ class Checked:
         words = tokens(text)
         grams = {n: {tuple(words[k : k + n]) for k in range(len(words) - n + 1)} for n in range(8, 21)}
         for part in parts(self.folder / "eval" / EVALS[benchmark][0]):
-            for own in (
-                tokens(part),
-                tokens(re.sub(r"[^\w\s]", "", part)),
-            ):  # as it is, and without punctuation
+            for marks in (
+                r"(?!)",
+                r"[^\w\s]",
+                "[，。、；：？！]",
+            ):  # noise takes punctuation out and joins words
+                own = tokens(re.sub(marks, "", part))
                 single = sum(len(word) == 1 and ord(word) > 0x2E80 for word in own) > len(own) / 2
                 long, short = (20, 12) if single else (13, 8)
                 n = min(long, len(own))
