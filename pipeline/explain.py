@@ -47,6 +47,10 @@ def find(stored: Stored, doc: str) -> int:
     Raises:
         RecipeError: none or several; the message lists what it could be.
     """
+    if not doc.strip():
+        raise RecipeError(
+            [f"{doc!r} names no document; DOC is a doc_id, its beginning, or the id in the data"]
+        )
     hexadecimal = doc.lower()
     if len(hexadecimal) == DIGITS and (known := rows_of(stored.documents(["doc_id"]), [hexadecimal])):
         return known[hexadecimal]

@@ -9,6 +9,7 @@ Reads columns and asks the stages to judge them; measures nothing itself and sta
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -23,7 +24,7 @@ from stages.base import Stage
 from stages.clean import Clean
 from stages.columns import whole
 from stages.quality import Quality
-from stages.rules import LINE_RULES, RULES, first_reasons
+from stages.rules import LINE_RULES, RULES, column_of, first_reasons
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -129,12 +130,19 @@ def _count(fails: dict[str, list[int]], beyond: Mapping[str, npt.NDArray[np.bool
 
 def _beyond(stage: Clean, columns: Mapping[str, pa.Array]) -> dict[str, npt.NDArray[np.bool_]]:
     """Rule -> which rows lie beyond its bounds, in the order in which reasons are looked for."""
-    profiles = columns["profile"].to_numpy(zero_copy_only=False)
+    profiles = columns["profile"].dictionary_encode()
+    codes = profiles.indices.to_numpy()
     beyond: dict[str, npt.NDArray[np.bool_]] = {}
-    for name in sorted(set(profiles)):
-        for rule, bound in stage.bounds(name).items():
-            failed = first_reasons(columns, {rule: bound}) == rule
-            beyond.setdefault(rule, np.zeros(len(profiles), bool))[(profiles == name) & failed] = True
+    for code, name in enumerate(profiles.dictionary.to_pylist()):
+        chosen = np.flatnonzero(codes == code)
+        taken = pa.array(chosen)
+        bounds = stage.bounds(name)
+        own = {column: columns[column].take(taken) for column in {"chars", *map(column_of, bounds)}}
+        for rule, bound in bounds.items():
+            failed = pa.array(first_reasons(own, {rule: bound}), pa.string()).is_valid()
+            beyond.setdefault(rule, np.zeros(len(codes), bool))[chosen] = failed.to_numpy(
+                zero_copy_only=False
+            )
     return {rule.code: beyond[rule.code] for rule in RULES if rule.code in beyond}
 
 
@@ -190,8 +198,8 @@ class Tally:
             times: how often it is seen.
         """
         alive = reasons == None  # noqa: E711 - element by element
-        for reason in reasons[~alive]:
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+        for reason, count in Counter(reasons[~alive]).items():
+            self._dropped[reason] = self._dropped.get(reason, 0) + count
         unknown = np.isnan(tokens)
         counts = (
             np.ones(len(alive)), alive, alive * np.nan_to_num(sizes),

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -31,15 +31,18 @@ from pipeline.inputs import Inputs
 from pipeline.judged import Known, Tally, judged, objects, unanswered
 from pipeline.keys import stage_identity
 from pipeline.lease import lease
-from pipeline.ledger import conserve
+from pipeline.ledger import FEW, conserve, limit_of
 from pipeline.recipe import Recipe
 from pipeline.store import read_table
 from pipeline.stored import Stored
 from stages.base import Stage
 from stages.clean import Clean
+from stages.naming import stage_names
 from stages.rules import LINE_RULES, RULES
 
 __all__ = ["render", "whatif"]
+
+_RULES: Final = (*(rule.code for rule in RULES), *LINE_RULES)
 
 
 def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = None) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
     Returns:
         `stage`, `key`, `how` ("measurements" or "flow"), `why` (the stage had to run; None: it did not), `later`
         (stages that were not replayed) and `values`: a dict each with `value`, `made` (results that had to be
-        computed), what `Tally.result` counts, and for clean `rules`: how many documents fail each rule, and
+        computed), `alarm` (sources of which so much would go that a run stops), what `Tally.result` counts, and for clean `rules`: how many documents fail each rule, and
         how many fail it alone.
 
     Raises:
@@ -65,12 +68,13 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
     word, _, parameter = key.partition(".")
     current = recipes.read(path, (), work)
     words = [stage.word() for stage in current.stages]
-    if word not in words or not parameter or not given:
-        expected = f"expected STAGE.PARAMETER=VALUE,VALUE with a stage of {path}: {', '.join(words)}"
-        raise RecipeError([f"{setting!r}: {expected}{nearest(word, words)}"])
     values = split(given)
-    settings = [_setting(current, word, parameter, value) for value in values]
-    changed = [recipes.read(path, [one], work) for one in settings]
+    if word not in words or not parameter or not values:
+        raise RecipeError([f"{setting!r}: {_misread(path, words, key)}"])
+    try:
+        changed = [recipes.read(path, [_setting(current, word, parameter, value)], work) for value in values]
+    except RecipeError as error:
+        raise RecipeError([complaint.removeprefix("--set ") for complaint in error.complaints]) from error
     stored, why = _answering(current, changed, word)
     found: dict[str, Any] = {
         "stage": word,
@@ -84,21 +88,51 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
         found["values"] = [{**judged(stored, _stage(recipe, word)), "made": 0} for recipe in changed]
     else:
         found["values"] = _walked(changed, word, where, stored)
-    for value, entry in zip(values, found["values"], strict=True):
-        entry["value"] = value
+    for value, recipe, entry in zip(values, changed, found["values"], strict=True):
+        entry |= {"value": value, "alarm": _alarmed(_stage(recipe, word), entry["by_source"])}
     return found
+
+
+def _alarmed(stage: Stage, by_source: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The sources of which a stage would drop so much that the run stops."""
+    return [
+        source
+        for source, book in by_source.items()
+        if book["in"] >= FEW and book["in"] - book["kept"] > limit_of(stage, source) * book["in"]
+    ]
+
+
+def _misread(path: Path, words: Sequence[str], key: str) -> str:
+    """What is wrong with a setting whose stage, parameter or values are missing."""
+    word, _, parameter = key.partition(".")
+    expected = "expected STAGE.PARAMETER=VALUE,VALUE, such as dedup.threshold=0.7,0.8"
+    if word in words:
+        return f"{expected}; " + (
+            f"say which values of {key}" if parameter else f"say which parameter of {word}"
+        )
+    if key.rpartition(".")[0] in _RULES and "clean" in words:
+        return f"{expected}; this rule is clean's: clean.{key}"
+    known = f"the recipe has no stage {word!r}" if word in stage_names() else f"{word!r} is no stage"
+    return f"{expected}; {known}; {path} has {', '.join(words)}{nearest(word, words)}"
 
 
 def _setting(current: Recipe, word: str, parameter: str, value: str) -> str:
     """The override for a value; `clean.gopher.words.min=30` is short for an entry of its thresholds."""
     rule, _, side = parameter.rpartition(".")
-    if word != "clean" or side not in {"min", "max"} or rule.partition(".")[0] in Clean.model_fields:
+    if word != "clean" or parameter.partition(".")[0] in Clean.model_fields:
         return f"{word}.{parameter}={value}"
-    codes = [*(known.code for known in RULES), *LINE_RULES]
-    if rule not in codes:
+    if parameter in _RULES:
         raise RecipeError(
-            [f"{word}.{parameter}: {rule!r} is not a rule of clean with bounds{nearest(rule, codes)}"]
+            [
+                f"clean.{parameter}: say which bound: clean.{parameter}.min=VALUE or clean.{parameter}.max=VALUE"
+            ]
         )
+    if side in {"min", "max"} and rule not in _RULES:
+        alike = [f"clean.{code}.{side}" for code in _RULES if code.rpartition(".")[2] == rule]
+        hint = f"; did you mean {' or '.join(alike)}?" if alike else nearest(rule, _RULES)
+        raise RecipeError([f"clean.{parameter}: {rule!r} is not a rule of clean with bounds{hint}"])
+    if side not in {"min", "max"}:
+        return f"{word}.{parameter}={value}"
     stage = next(stage for stage in current.stages if isinstance(stage, Clean))
     bounds = {name: bound and asdict(bound) for name, bound in stage.thresholds.items()}
     try:
@@ -267,6 +301,11 @@ def render(found: Mapping[str, Any]) -> str:
     ]
     why = f"{found['stage']} was asked again: {found['why']}"
     lines.append(why if found["why"] else "read from stored measurements; nothing was computed")
+    lines += [
+        f"with {value['value']} a run would stop: {', '.join(value['alarm'])} would lose more than max_drop allows"
+        for value in values
+        if value["alarm"]
+    ]
     if found["later"]:
         lines.append(
             f"not replayed: {', '.join(found['later'])}; run the recipe with --set to see what they keep"

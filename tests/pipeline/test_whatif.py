@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import RecipeError
+from pipeline.errors import Alarm, RecipeError
 from pipeline.runs import Run
 from pipeline.whatif import render, split, whatif
 from tests import corpus
@@ -240,18 +240,34 @@ def test_tokens_that_nobody_counted_are_estimated(pair: Pair) -> None:
     ("setting", "words"),
     [
         ("dedupe.threshold=0.5", "did you mean 'dedup'"),
-        ("dedup.threshold", "STAGE.PARAMETER=VALUE"),
-        ("dedup=1", "STAGE.PARAMETER=VALUE"),
+        ("dedup.threshold", "STAGE.PARAMETER=VALUE.*say which values of dedup.threshold"),
+        ("dedup.threshold=", "say which values of dedup.threshold"),
+        ("dedup=1", "say which parameter of dedup"),
+        ("quality.threshold=0.5", "the recipe has no stage 'quality'"),
         ("dedup.treshold=0.5", "did you mean 'threshold'"),
         ("dedup.threshold=much", "valid number"),
         ("clean.gopher.words.min=many", "expected a number"),
+        ("dedup.threshold=0.5,1.5", "^dedup.threshold: .*less than or equal to 1"),
         ("clean.gopher.word.min=30", "did you mean 'gopher.words'"),
+        ("clean.words.min=30", "did you mean .*clean.gopher.words.min"),
+        ("clean.gopher.words=30", "clean.gopher.words.min=VALUE or"),
+        ("gopher.words.min=30", "this rule is clean's: clean.gopher.words.min"),
+        ("langid.keep=en", r"expected a list, such as \[en\]"),
     ],
 )
 def test_a_wrong_setting_is_explained(pair: Pair, setting: str, words: str) -> None:
     """Nearest names and the shape that was expected."""
     with pytest.raises(RecipeError, match=words):
         whatif(pair.recipe, setting)
+
+
+def test_values_that_would_stop_a_run_are_named(recipe: Path) -> None:
+    """The drop alarm of a run that loses a source is told beforehand."""
+    found = whatif(recipe, "clean.gopher.words.min=30,5000")
+    assert [value["alarm"] for value in found["values"]] == [[], ["books", "forum", "web"]]
+    assert "with 5000 a run would stop: books, forum, web" in render(found)
+    with pytest.raises(Alarm):
+        perform(recipe, "clean.thresholds={gopher.words: {min: 5000}}", last="clean")
 
 
 def test_values_are_split_outside_brackets() -> None:
