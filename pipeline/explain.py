@@ -10,6 +10,7 @@ Finds nothing out anew: it reads columns, texts and shards, and puts them side b
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -99,7 +100,7 @@ def explain(run: Run, doc: str, train: Path | None = None) -> dict[str, Any]:
     """
     stored = Stored(run)
     row = find(stored, doc)
-    document = stored.document(row)
+    document = {name: _shown(value) for name, value in stored.document(row).items()}
     text = stored.texts([row]).get(row, "")
     route = list(_route(stored, row))
     packed = list(_packed(stored, document["doc_id"]))
@@ -184,6 +185,9 @@ def _limits(stored: Stored, values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(value: Any) -> Any:
+    """A value that JSON has: digits for bytes, nothing for numbers that are none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value.hex() if isinstance(value, bytes) else value
 
 

@@ -55,6 +55,23 @@ class Run:
                 entry["steps"][step] = [str(self.work / stem) for stem in stems]
         return found
 
+    def documents(self) -> list[Path]:
+        """The files of the documents table, a part each.
+
+        Raises:
+            RecipeError: the run did not get as far as writing them.
+        """
+        found = sorted((self.path / "documents").glob("*.parquet"))
+        if not found:
+            state = self.record().get("state")
+            todo = (
+                "wait for it (`gristmill status` says how far it is), or name an earlier run"
+                if state == "running"
+                else "run its recipe to the end first"
+            )
+            raise RecipeError([f"run {self.id} has no documents table: it is {state}; {todo}"])
+        return found
+
     def update(self, **changes: Any) -> None:
         """Changes entries of run.json, atomically."""
         path = self.path / "run.json"

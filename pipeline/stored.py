@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import IntegrityError, RecipeError
+from pipeline.errors import IntegrityError
 from pipeline.runs import Run
 from pipeline.store import Marker, read_marker, read_table
 from stages.naming import stage_class
@@ -86,13 +86,7 @@ class Stored:
         Raises:
             RecipeError: the run did not get as far as writing them.
         """
-        found = sorted((self.run.path / "documents").glob("*.parquet"))
-        if not found:
-            state = self.record.get("state")
-            raise RecipeError(
-                [f"run {self.run.id} has no documents table: it is {state}; run its recipe to the end first"]
-            )
-        return found
+        return self.run.documents()
 
     @cached_property
     def bounds(self) -> npt.NDArray[np.int64]:

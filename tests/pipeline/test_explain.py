@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,7 +16,7 @@ from pipeline.runs import Run
 from stages.packed import Packed
 from tests import corpus
 from tests.command import gristmill
-from tests.pipeline.conftest import Pair
+from tests.pipeline.conftest import Pair, perform
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +115,46 @@ def test_a_beginning_is_enough_if_it_is_one_documents(run: Run, rows: list[dict[
         explain.explain(run, "contaminatd")
 
 
-def test_a_run_that_did_not_finish_says_so(tmp_path: Path) -> None:
-    """There is nothing to explain before the documents table is written."""
+def test_a_run_that_did_not_finish_says_so(pair: Pair, tmp_path: Path) -> None:
+    """There is nothing to explain, to compare or to list before the documents table is written."""
     run = Run(tmp_path / "runs" / "early")
     run.path.mkdir(parents=True)
     run.update(state="failed", stages=[])
     with pytest.raises(RecipeError, match="it is failed; run its recipe to the end"):
         explain.explain(run, "any")
+    run.update(state="running")
+    for verb in (("explain", "any"), ("explain", "--grep", "any"), ("documents",)):
+        said = gristmill(*verb, "--work", tmp_path, expect=2)
+        assert "it is running; wait for it" in said.stderr
+        assert said.stdout == ""
+    assert "it is running" in gristmill("diff", run.path, pair.first.path, expect=2).stderr
+
+
+def test_a_wrong_run_or_folder_is_answered_with_what_there_is(pair: Pair, tmp_path: Path) -> None:
+    """The runs that there are, or the folder that was meant; an empty word names no document."""
+    work = pair.first.work
+    said = gristmill("explain", "any", "nope", "--work", work, expect=2).stderr
+    assert pair.second.id in said
+    for wrong in (work / "runs", work.parent):
+        assert f"did you mean --work {work}" in gristmill("explain", "any", "--work", wrong, expect=2).stderr
+    assert "gristmill run RECIPE" in gristmill("explain", "any", "--work", tmp_path, expect=2).stderr
+    with pytest.raises(RecipeError, match="names no document"):
+        explain.explain(pair.first, " ")
+
+
+def test_numbers_that_json_does_not_have_are_left_out(tmp_path: Path) -> None:
+    """Metadata may hold NaN; `--json` prints an object that every reader takes."""
+    table = pa.table({"text": ["a few words", "and others"], "score": [float("nan"), 0.5]})
+    pq.write_table(table, tmp_path / "docs.parquet")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "load: {sources: [{name: docs, paths: [docs.parquet]}], metadata: {score: number}}\nclean:\n"
+    )
+    run = perform(path)
+    first = pq.read_table(min((run.path / "documents").glob("*.parquet")), columns=["doc_id"])["doc_id"][0]
+    printed = gristmill("explain", first.as_py(), "--work", run.work, "--json").stdout
+    assert "NaN" not in printed
+    assert json.loads(printed)["metadata"] == {"score": None}
 
 
 def test_grep_finds_documents_by_their_text(run: Run) -> None:
