@@ -10,7 +10,6 @@ Finds nothing out anew: it reads columns, texts and shards, and puts them side b
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -92,15 +91,15 @@ def explain(run: Run, doc: str, train: Path | None = None) -> dict[str, Any]:
 
     Returns:
         The columns of the documents table; `sentence`: what the reason says; `route`: a stage each, with what
-        it measured; `metadata`: what load kept of the record; `text`: an excerpt; `duplicate`, `evidence`, `packed`: empty where there is nothing;
-        `trained`: `folder`, and what `training.lessons` says of the rows with the document.
+        it measured; `metadata`: what load kept of the record; `text`: an excerpt; `duplicate`, `evidence`,
+        `packed`: empty where there is nothing; `trained`: `folder`, and what `training.lessons` says of the rows with the document.
 
     Raises:
         RecipeError: no such document, or several.
     """
     stored = Stored(run)
     row = find(stored, doc)
-    document = {name: _shown(value) for name, value in stored.document(row).items()}
+    document = stored.document(row)
     text = stored.texts([row]).get(row, "")
     route = list(_route(stored, row))
     packed = list(_packed(stored, document["doc_id"]))
@@ -185,9 +184,6 @@ def _limits(stored: Stored, values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(value: Any) -> Any:
-    """A value that JSON has: digits for bytes, nothing for numbers that are none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     return value.hex() if isinstance(value, bytes) else value
 
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +15,7 @@ from pipeline.runs import Run
 from stages.packed import Packed
 from tests import corpus
 from tests.command import gristmill
-from tests.pipeline.conftest import Pair, perform
+from tests.pipeline.conftest import Pair
 
 
 @pytest.fixture(scope="module")
@@ -140,21 +139,6 @@ def test_a_wrong_run_or_folder_is_answered_with_what_there_is(pair: Pair, tmp_pa
     assert "gristmill run RECIPE" in gristmill("explain", "any", "--work", tmp_path, expect=2).stderr
     with pytest.raises(RecipeError, match="names no document"):
         explain.explain(pair.first, " ")
-
-
-def test_numbers_that_json_does_not_have_are_left_out(tmp_path: Path) -> None:
-    """Metadata may hold NaN; `--json` prints an object that every reader takes."""
-    table = pa.table({"text": ["a few words", "and others"], "score": [float("nan"), 0.5]})
-    pq.write_table(table, tmp_path / "docs.parquet")
-    path = tmp_path / "recipe.yaml"
-    path.write_text(
-        "load: {sources: [{name: docs, paths: [docs.parquet]}], metadata: {score: number}}\nclean:\n"
-    )
-    run = perform(path)
-    first = pq.read_table(min((run.path / "documents").glob("*.parquet")), columns=["doc_id"])["doc_id"][0]
-    printed = gristmill("explain", first.as_py(), "--work", run.work, "--json").stdout
-    assert "NaN" not in printed
-    assert json.loads(printed)["metadata"] == {"score": None}
 
 
 def test_grep_finds_documents_by_their_text(run: Run) -> None:
