@@ -247,11 +247,11 @@ def documents_(
     """The glob of a run's documents table: Parquet, a row a document, for DuckDB, polars or pandas."""
     from pipeline import documents, runs  # noqa: PLC0415
 
-    known = runs.find(run, work or Path("work")) if run or not columns else runs.latest(work or Path("work"))
-    if columns:
+    if not columns:
+        print(runs.find(run, work or Path("work")).documents()[0].with_stem("*"))
+    else:
+        known = runs.find(run, work or Path("work")) if run else runs.latest(work or Path("work"))
         print("\n".join(f"{name}\t{meaning}" for name, meaning in documents.meanings(known).items()))
-    elif known:
-        print(known.path / "documents" / "*.parquet")
 
 
 @app.command()

@@ -60,6 +60,10 @@ def explain(error: ValidationError, word: str, kind: type[Stage], lines: Lines) 
                 complaints.append(
                     f"{at}: {dotted}: {finding['input']!r} is not one of {', '.join(options)}{hint}"
                 )
+            case "tuple_type" | "list_type":
+                shown = str(finding["input"])
+                such = f", such as [{shown}]" if isinstance(finding["input"], (str, int, float)) else ""
+                complaints.append(f"{at}: {dotted}: expected a list{such}, found {shown!r}")
             case _:
                 message = str(finding["msg"]).removeprefix("Value error, ")
                 shown = repr(finding["input"])

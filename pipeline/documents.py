@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -108,9 +107,3 @@ def quarantined(run: Run) -> list[dict[str, Any]]:
         columns = read_table(marker.data, names)
         rows += columns.filter(pc.is_valid(columns.column("reason"))).to_pylist()
     return rows
-
-
-def read(run: Run, columns: list[str] | None = None) -> pa.Table:
-    """The documents table of a run, or some of its columns."""
-    files = sorted((run.path / "documents").glob("*.parquet"))
-    return pa.concat_tables([pq.read_table(path, columns=columns) for path in files])

@@ -26,7 +26,7 @@ from pipeline.plain import clip
 from pipeline.route import render
 from pipeline.runs import Run
 from pipeline.stored import Stored, read_columns, reason_sentence, rows_of
-from pipeline.training import steps_done, steps_of
+from pipeline.training import lessons
 from stages.naming import stage_class
 from stages.packed import Packed
 
@@ -47,6 +47,10 @@ def find(stored: Stored, doc: str) -> int:
     Raises:
         RecipeError: none or several; the message lists what it could be.
     """
+    if not doc.strip():
+        raise RecipeError(
+            [f"{doc!r} names no document; DOC is a doc_id, its beginning, or the id in the data"]
+        )
     hexadecimal = doc.lower()
     if len(hexadecimal) == DIGITS and (known := rows_of(stored.documents(["doc_id"]), [hexadecimal])):
         return known[hexadecimal]
@@ -87,8 +91,8 @@ def explain(run: Run, doc: str, train: Path | None = None) -> dict[str, Any]:
 
     Returns:
         The columns of the documents table; `sentence`: what the reason says; `route`: a stage each, with what
-        it measured; `metadata`: what load kept of the record; `text`: an excerpt; `duplicate`, `evidence`, `packed`: empty where there is nothing;
-        `trained`: `folder`, `steps_done`, and `steps`: those that saw a row with the document, from 1.
+        it measured; `metadata`: what load kept of the record; `text`: an excerpt; `duplicate`, `evidence`,
+        `packed`: empty where there is nothing; `trained`: `folder`, and what `training.lessons` says of the rows with the document.
 
     Raises:
         RecipeError: no such document, or several.
@@ -262,11 +266,9 @@ def _packed(stored: Stored, doc: str) -> Iterator[dict[str, Any]]:
 
 
 def _trained(stored: Stored, packed: list[dict[str, Any]], train: Path | None) -> dict[str, Any]:
-    """The steps of a training that saw the document; empty without a training or a row to train on."""
+    """What a training did with the document's rows; empty without a training."""
     folder = train or stored.run.path / "train"
     rows = sorted({place["row_of_split"] for place in packed if place["split"] == "train"})
     if train is None and not folder.is_dir():
         return {}
-    done = steps_done(folder)
-    steps = steps_of(stored.run.path / "packed", folder, rows, done) if rows and done else []
-    return {"folder": str(folder), "steps_done": done, "steps": steps}
+    return {"folder": str(folder), **lessons(stored.run.path / "packed", folder, rows)}

@@ -78,10 +78,22 @@ def _render_packed(found: Mapping[str, Any]) -> Iterator[str]:
 def _render_trained(trained: Mapping[str, Any]) -> Iterator[str]:
     if not trained:
         return
-    steps = trained["steps"]
-    shown = ", ".join(map(str, steps[: 2 * SHOWN])) + (" ..." if len(steps) > 2 * SHOWN else "")
     yield ""
-    yield f"trained on in {len(steps)} of {trained['steps_done']} steps" + (f": {shown}" if steps else "")
+    yield f"trained on in {len(trained['steps'])} of {trained['steps_done']} steps{_listed(trained['steps'])}"
+    if trained["masked"]:
+        yield f"skipped by the guard in {len(trained['masked'])} steps{_listed(trained['masked'])}: its rows were masked"
+    for event in trained["undone"]:
+        undone = (
+            f"undone by the rollback from step {event['step']} to {event['back_to']}{_listed(event['steps'])}"
+        )
+        yield f"{undone}; why: {plain(event['why'])}"
+    for step in trained["not_taken"]:
+        yield f"step {step['step']} drew it, but was left out whole: {plain(step['why'])}"
+
+
+def _listed(steps: list[int]) -> str:
+    shown = ", ".join(map(str, steps[: 2 * SHOWN])) + (" ..." if len(steps) > 2 * SHOWN else "")
+    return f" ({shown})" if steps else ""
 
 
 def _limit(limit: Mapping[str, Any]) -> str:

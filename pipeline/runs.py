@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
 from pipeline.store import write_json
+
+SHOWN: Final = 5  # runs that a message lists: the newest
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,23 @@ class Run:
         statistics = found.get("statistics", {})
         for name, stems in statistics.items():
             statistics[name] = [str(self.work / stem) for stem in stems]
+        return found
+
+    def documents(self) -> list[Path]:
+        """The files of the documents table, a part each.
+
+        Raises:
+            RecipeError: the run did not get as far as writing them.
+        """
+        found = sorted((self.path / "documents").glob("*.parquet"))
+        if not found:
+            state = self.record().get("state")
+            todo = (
+                "wait for it (`gristmill status` says how far it is), or name an earlier run"
+                if state == "running"
+                else "run its recipe to the end first"
+            )
+            raise RecipeError([f"run {self.id} has no documents table: it is {state}; {todo}"])
         return found
 
     def update(self, **changes: Any) -> None:
@@ -115,9 +134,17 @@ def find(name: str | None, work: Path) -> Run:
         finished = [run for run in runs if run.record().get("state") == "done"]
         if runs:
             return (finished or runs)[-1]
-        raise RecipeError([f"{work} holds no runs; say --work DIR, or start one with `gristmill run RECIPE`"])
+        near = next((at for at in work.resolve().parents[:2] if (at / "runs").is_dir()), None)
+        near = work / "work" if near is None and (work / "work" / "runs").is_dir() else near
+        hint = (
+            f"did you mean --work {near}?"
+            if near
+            else "say --work DIR, or start one with `gristmill run RECIPE`"
+        )
+        raise RecipeError([f"{work} holds no runs; {hint}"])
     found = next((run for run in runs if run.id == name), None)
     if found is None:
         ids = [run.id for run in runs]
-        raise RecipeError([f"no run {name!r} in {work}{nearest(name, ids)} (there are {len(ids)})"])
+        listed = ", ".join([*(["..."] if len(ids) > SHOWN else []), *ids[-SHOWN:]]) or "none"
+        raise RecipeError([f"no run {name!r} in {work}{nearest(name, ids)}; there are: {listed}"])
     return found

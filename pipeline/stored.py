@@ -91,10 +91,8 @@ class Stored:
         """
         named = self.record.get("statistics")
         if named is None:
-            state = self.record.get("state")
-            raise RecipeError(
-                [f"run {self.run.id} counted no documents: it is {state}; run its recipe to the end first"]
-            )
+            self.run.documents()  # complains of a run that did not get so far
+            raise RecipeError([f"run {self.run.id}: an older version made it; run its recipe again"])
         found = statistics.merged(map(self._counted, named["parts"]))
         return {**found, "shards": [self._counted(stem) for stem in named["shards"]]}
 
@@ -110,13 +108,7 @@ class Stored:
         Raises:
             RecipeError: the run did not get as far as writing them.
         """
-        found = sorted((self.run.path / "documents").glob("*.parquet"))
-        if not found:
-            state = self.record.get("state")
-            raise RecipeError(
-                [f"run {self.run.id} has no documents table: it is {state}; run its recipe to the end first"]
-            )
-        return found
+        return self.run.documents()
 
     @cached_property
     def bounds(self) -> npt.NDArray[np.int64]:
@@ -193,7 +185,7 @@ class Stored:
         if name not in self.columns():
             return None
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            parts = list(pool.map(lambda part: self._latest(name, part, None), range(len(self.bounds) - 1)))
+            parts = list(pool.map(lambda part: self.latest(name, part, None), range(len(self.bounds) - 1)))
         return pa.chunked_array(parts)
 
     def texts(
@@ -222,7 +214,7 @@ class Stored:
         def read(part: int) -> dict[int, str]:
             wanted = by_part[part]
             places = pa.array([row - int(self.bounds[part]) for row in wanted])
-            taken = self._latest("text", part, before, places)
+            taken = self.latest("text", part, before, places)
             if most is not None:
                 taken = pc.utf8_slice_codeunits(taken, 0, most)
             return {
@@ -237,7 +229,7 @@ class Stored:
     def search(self, text: str, around: int, most: int) -> Iterator[tuple[int, str]]:
         """Rows whose text holds `text`, whatever the case, with `around` characters on each side of it."""
         for part, first in enumerate(self.bounds[:-1].tolist()):
-            column = self._latest("text", part, None)
+            column = self.latest("text", part, None)
             hits = pc.fill_null(pc.match_substring(column, text, ignore_case=True), False)
             for place in np.flatnonzero(hits.to_numpy(zero_copy_only=False)).tolist():
                 whole = column[place].as_py()
@@ -256,8 +248,8 @@ class Stored:
                 return path
         raise IntegrityError(f"{stem}: its data file is gone; run the recipe again to make it again")
 
-    def _latest(self, name: str, part: int, before: str | None, places: pa.Array | None = None) -> pa.Array:
-        """A column of a part, or some places of it.
+    def latest(self, name: str, part: int, before: str | None, places: pa.Array | None = None) -> pa.Array:
+        """A column of a part as a stage was given it (None: as the last one left it), or some places of it.
 
         A stage that drops a row may leave null what an earlier stage had written.
         """

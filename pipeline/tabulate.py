@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pipeline.store import columns_of, read_table
 from stages.base import Stage
 from stages.columns import TEXT
-from stages.naming import stage_class
+from stages.naming import stage_class, stage_names
 
 __all__ = [
     "ASIDE",
@@ -54,23 +54,27 @@ FIXED: Final = (
     ("chars", pa.int64(), "chars"),
     ("tokens", pa.int64(), "token_count"),
     ("repeats", pa.int32(), "repeats"),
-    ("survivor_source", pa.string(), "survivor_source"),
 )
-ASIDE: Final = {"bytes": pa.int64(), "url": pa.string(), "mix_group": pa.string()}
+ASIDE: Final = {"bytes": pa.int64(), "url": pa.string()}
 """Columns that are counted but stand in no table."""
-_BULK: Final = frozenset({"text", "tokens", "bytes", "excerpt", "offset", "url"})
-VERSION: Final = 3
+_BULK: Final = frozenset({"text", "tokens", "bytes", "excerpt", "offset", "url", "split_at"})
+VERSION: Final = 4
 
 
 def metric_columns() -> list[tuple[str, pa.DataType]]:
-    """The measurements of clean and langid that follow the fixed columns, whatever the recipe."""
+    """The measurements that follow the fixed columns, whatever the recipe: clean's, langid's, then other stages'.
+
+    Everything that a stage writes of a document and that is one number or word: the score of `quality`, the
+    group of `mix`, and what stages added to the folder write.
+    """
     taken = {source for _, _, source in FIXED} | _BULK
-    return [
-        (name, kind)
-        for word in ("clean", "langid")
-        for name, kind in stage_class(word).writes.items()
-        if name not in taken
-    ]
+    words = ("clean", "langid", *(word for word in stage_names() if word not in {"clean", "langid"}))
+    found: dict[str, pa.DataType] = {}
+    for word in words:
+        for name, kind in stage_class(word).writes.items():
+            if name not in taken and not pa.types.is_nested(kind):
+                found.setdefault(name, kind)
+    return list(found.items())
 
 
 def metadata_columns(load: Stage) -> list[tuple[str, pa.DataType]]:

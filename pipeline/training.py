@@ -7,13 +7,14 @@ orderly way: it saves a checkpoint and ends.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,17 +58,18 @@ def start_trainer(
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(),
     )  # fmt: skip
     last: list[str] = []
-    try:
-        for line in process.stdout or ():
-            watcher.note(line.rstrip())
-            last = [*last[-19:], line.rstrip()]
-            if stopping():
-                process.terminate()
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait(30)
-        raise
+    with process:
+        try:
+            for line in process.stdout or ():
+                watcher.note(line.rstrip())
+                last = [*last[-19:], line.rstrip()]
+                if stopping():
+                    process.terminate()
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait(30)
+            raise
     if stopping():
         raise KeyboardInterrupt
     _judge(code, "\n".join(last))
@@ -106,26 +108,79 @@ def _asked(arguments: Sequence[str], output: int | None) -> str:
     return done.stdout or ""
 
 
-def steps_done(out: Path) -> int:
-    """How many steps a training has done, from its metrics.
+def lessons(packed: Path, out: Path, rows: Sequence[int]) -> dict[str, Any]:
+    """What a training did with rows of its train split, by its log and its guard's memory.
+
+    A row on the guard's list is masked in every step since the rollback that put it there; a step that the
+    guard or an overflow kept from being taken taught nobody anything; what a rollback undid is gone, and
+    was taken again without the masked rows.
+
+    Returns:
+        `steps_done`; `steps`: those that learnt from a row, from 1; `masked`: those that drew rows, all of them
+        masked; `not_taken`: `step` and `why` of those that drew a row and were left out whole; `undone`: the
+        rollbacks that undid steps with a row, `step`, `why`, `back_to`, `steps`.
 
     Raises:
         RecipeError: there is no training in that folder.
     """
+    log = _log(out)
+    done = max((int(line["step"]) for line in log), default=0)
+    guard = out / "guard.json"
+    events: list[dict[str, Any]] = json.loads(guard.read_bytes())["events"] if guard.is_file() else []
+    last = max([done, *(event["step"] for event in events)])
+    drawn = _steps_of(packed, out, rows, last) if rows and last else {}
+    learnt: set[int] = set()
+    masked: set[int] = set()
+    undone: list[set[int]] = [set() for _ in events]
+    for row, steps in drawn.items():
+        doom = next((at for at, event in enumerate(events) if row in event["rows"]), None)
+        until = done if doom is None else min(event["back_to"] for event in events[doom:])
+        learnt |= {step for step in steps if step <= min(until, done)}
+        masked |= {step for step in steps if until < step <= done}
+        for at, event in enumerate(events[: None if doom is None else doom + 1]):
+            undone[at] |= {step for step in steps if event["back_to"] < step <= event["step"]}
+    why = {line["step"]: said for line in log if (said := _not_taken(line))}
+    return {
+        "steps_done": done,
+        "steps": sorted(learnt - why.keys()),
+        "masked": sorted(masked - learnt),
+        "not_taken": [{"step": step, "why": why[step]} for step in sorted(learnt & why.keys())],
+        "undone": [
+            {**{key: event[key] for key in ("step", "why", "back_to")}, "steps": sorted(steps)}
+            for event, steps in zip(events, undone, strict=True)
+            if steps
+        ],
+    }
+
+
+def _log(out: Path) -> list[dict[str, Any]]:
+    """The lines of a training's metrics; the last one may still be being written."""
     try:
         lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
     except OSError as error:
         raise RecipeError([f"{out}: no training there (metrics.jsonl: {error.strerror})"]) from error
-    return max((int(json.loads(line)["step"]) for line in lines if line.strip()), default=0)
+    found = []
+    for line in lines:
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
-def steps_of(packed: Path, out: Path, rows: Sequence[int], last: int) -> list[int]:
-    """The steps, from 1 to `last`, in which a training saw any of these rows of its train split."""
+def _not_taken(line: Mapping[str, Any]) -> str | None:
+    """Why the weights did not move at a step; None: they did."""
+    if "skipped" in line:
+        return str(line["skipped"])
+    norm = line.get("grad_norm", 0.0)
+    return None if isinstance(norm, (int, float)) and math.isfinite(norm) else f"grad_norm is {norm}"
+
+
+def _steps_of(packed: Path, out: Path, rows: Sequence[int], last: int) -> dict[int, list[int]]:
+    """Row of the train split -> the steps, from 1 to `last`, that draw it."""
     given = ["--packed", str(packed), "--config", str(out / "config.json"), "--step", str(last)]
     command = [sys.executable, "-m", "trainer", "steps", *given, "--rows", ",".join(map(str, rows))]
     done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
     _judge(done.returncode, done.stderr.strip() or done.stdout.strip())
-    return sorted({step for steps in json.loads(done.stdout).values() for step in steps})
+    return {int(row): steps for row, steps in json.loads(done.stdout).items()}
 
 
 def _environment() -> dict[str, str]:

@@ -2,16 +2,16 @@
 
     whatif(recipe, "dedup.threshold=0.7,0.8,0.9", where) -> dict
 
-Rules of clean are judged anew from the measurements that the last run stored: no text is read. For other
-stages the flow goes as far as that stage under the changed recipe; it reuses every result that does not hang
-on the value (texts, signatures), says how many it had to make, and leaves them in the store, where a run with
-that value finds them. Counted are the documents that the stage lets live; later stages are not replayed.
+Rules of clean and the threshold or draw of quality are judged anew from the measurements that a run stored
+(`judged.py`): no text is read. For all else the flow goes as far as that stage under the changed recipe; it
+reuses every result that does not hang on the value (texts, signatures), says why it had to run and how many
+results it made, and leaves them in the store, where a run with that value finds them. Counted are the
+documents that the stage lets live, tokens as often as a mixture repeats them; later stages are not replayed.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import recipe as recipes
@@ -27,22 +26,23 @@ from pipeline import runs
 from pipeline.complaints import nearest
 from pipeline.errors import RecipeError
 from pipeline.executors import Executor, executor
-from pipeline.flow import Flow, Waiting
+from pipeline.flow import Flow, Waiting, Walked
+from pipeline.inputs import Inputs
+from pipeline.judged import Known, Tally, judged, objects, unanswered
+from pipeline.keys import stage_identity
 from pipeline.lease import lease
-from pipeline.ledger import conserve
+from pipeline.ledger import FEW, conserve, limit_of
 from pipeline.recipe import Recipe
 from pipeline.store import read_table
 from pipeline.stored import Stored
+from stages.base import Stage
 from stages.clean import Clean
-from stages.columns import whole
-from stages.rules import LINE_RULES, RULES, first_reasons
+from stages.naming import stage_names
+from stages.rules import LINE_RULES, RULES
 
 __all__ = ["render", "whatif"]
 
-JUDGED: Final = frozenset({"presets", "thresholds"})
-"""Parameters of clean that decide from measurements alone, but for lines."""
-EDITING: Final = frozenset({"c4", "refinedweb"})
-"""Presets that also remove lines."""
+_RULES: Final = (*(rule.code for rule in RULES), *LINE_RULES)
 
 
 def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = None) -> dict[str, Any]:
@@ -56,10 +56,10 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
         work: overrides the folder of results.
 
     Returns:
-        `stage`, `key`, `how` ("measurements" or "flow") and `values`: a dict each with `value`, `kept`,
-        `dropped` (reason -> documents), `by_source` (documents, bytes, tokens), `tokens` (`estimated`: some
-        of them from bytes), `made` (results that had to be computed), and for clean `rules`: how many
-        documents fail each rule, and how many fail it alone.
+        `stage`, `key`, `how` ("measurements" or "flow"), `why` (the stage had to run; None: it did not), `later`
+        (stages that were not replayed) and `values`: a dict each with `value`, `made` (results that had to be
+        computed), `alarm` (sources of which so much would go that a run stops), what `Tally.result` counts, and for clean `rules`: how many documents fail each rule, and
+        how many fail it alone.
 
     Raises:
         RecipeError: no such stage or parameter, or a value that it does not take.
@@ -68,32 +68,70 @@ def whatif(path: Path, setting: str, where: str = "serial", work: Path | None = 
     word, _, parameter = key.partition(".")
     current = recipes.read(path, (), work)
     words = [stage.word() for stage in current.stages]
-    if word not in words or not parameter or not given:
-        expected = f"expected STAGE.PARAMETER=VALUE,VALUE with a stage of {path}: {', '.join(words)}"
-        raise RecipeError([f"{setting!r}: {expected}{nearest(word, words)}"])
     values = split(given)
-    settings = [_setting(current, word, parameter, value) for value in values]
-    changed = [recipes.read(path, [one], work) for one in settings]
-    stored = _last(current, word)
+    if word not in words or not parameter or not values:
+        raise RecipeError([f"{setting!r}: {_misread(path, words, key)}"])
+    try:
+        changed = [recipes.read(path, [_setting(current, word, parameter, value)], work) for value in values]
+    except RecipeError as error:
+        raise RecipeError([complaint.removeprefix("--set ") for complaint in error.complaints]) from error
+    stored, why = _answering(current, changed, word)
     found: dict[str, Any] = {
         "stage": word,
         "key": key,
         "recipe": str(path),
         "later": words[words.index(word) + 1 :],
+        "how": "flow" if why else "measurements",
+        "why": why,
     }
-    if stored is not None and _judged(stored, changed, word):
-        found |= {"how": "measurements", "values": [_measured(stored, recipe, word) for recipe in changed]}
+    if stored is not None and why is None:
+        found["values"] = [{**judged(stored, _stage(recipe, word)), "made": 0} for recipe in changed]
     else:
-        found |= {"how": "flow", "values": _walked(changed, word, where, stored)}
-    for value, entry in zip(values, found["values"], strict=True):
-        entry["value"] = value
+        found["values"] = _walked(changed, word, where, stored)
+    for value, recipe, entry in zip(values, changed, found["values"], strict=True):
+        entry |= {"value": value, "alarm": _alarmed(_stage(recipe, word), entry["by_source"])}
     return found
+
+
+def _alarmed(stage: Stage, by_source: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The sources of which a stage would drop so much that the run stops."""
+    return [
+        source
+        for source, book in by_source.items()
+        if book["in"] >= FEW and book["in"] - book["kept"] > limit_of(stage, source) * book["in"]
+    ]
+
+
+def _misread(path: Path, words: Sequence[str], key: str) -> str:
+    """What is wrong with a setting whose stage, parameter or values are missing."""
+    word, _, parameter = key.partition(".")
+    expected = "expected STAGE.PARAMETER=VALUE,VALUE, such as dedup.threshold=0.7,0.8"
+    if word in words:
+        return f"{expected}; " + (
+            f"say which values of {key}" if parameter else f"say which parameter of {word}"
+        )
+    if key.rpartition(".")[0] in _RULES and "clean" in words:
+        return f"{expected}; this rule is clean's: clean.{key}"
+    known = f"the recipe has no stage {word!r}" if word in stage_names() else f"{word!r} is no stage"
+    return f"{expected}; {known}; {path} has {', '.join(words)}{nearest(word, words)}"
 
 
 def _setting(current: Recipe, word: str, parameter: str, value: str) -> str:
     """The override for a value; `clean.gopher.words.min=30` is short for an entry of its thresholds."""
     rule, _, side = parameter.rpartition(".")
-    if word != "clean" or side not in {"min", "max"} or rule not in {known.code for known in RULES}:
+    if word != "clean" or parameter.partition(".")[0] in Clean.model_fields:
+        return f"{word}.{parameter}={value}"
+    if parameter in _RULES:
+        raise RecipeError(
+            [
+                f"clean.{parameter}: say which bound: clean.{parameter}.min=VALUE or clean.{parameter}.max=VALUE"
+            ]
+        )
+    if side in {"min", "max"} and rule not in _RULES:
+        alike = [f"clean.{code}.{side}" for code in _RULES if code.rpartition(".")[2] == rule]
+        hint = f"; did you mean {' or '.join(alike)}?" if alike else nearest(rule, _RULES)
+        raise RecipeError([f"clean.{parameter}: {rule!r} is not a rule of clean with bounds{hint}"])
+    if side not in {"min", "max"}:
         return f"{word}.{parameter}={value}"
     stage = next(stage for stage in current.stages if isinstance(stage, Clean))
     bounds = {name: bound and asdict(bound) for name, bound in stage.thresholds.items()}
@@ -106,139 +144,61 @@ def _setting(current: Recipe, word: str, parameter: str, value: str) -> str:
 
 def split(given: str) -> list[str]:
     """`0.7,0.8` -> two values; commas inside brackets or braces belong to the value."""
-    return [value.strip() for value in re.split(r",(?![^\[{]*[\]}])", given) if value.strip()]
+    values, depth = [""], 0
+    for mark in given:
+        depth += (mark in "[{") - (mark in "]}")
+        if mark == "," and not depth:
+            values.append("")
+        else:
+            values[-1] += mark
+    return [value.strip() for value in values if value.strip()]
 
 
-def _last(recipe: Recipe, word: str) -> Stored | None:
-    """The newest finished run that gave the stage the very rows that this recipe would give it."""
+def _stage(recipe: Recipe, word: str) -> Stage:
+    return next(stage for stage in recipe.stages if stage.word() == word)
+
+
+def _answering(current: Recipe, changed: Sequence[Recipe], word: str) -> tuple[Stored | None, str | None]:
+    """A finished run that gave the stage the very rows that the recipe would give it, and why it is not enough.
+
+    Of such runs that one is taken whose measurements answer, and that counted the tokens of most documents;
+    None: there is no such run. The reason is None if the measurements answer.
+    """
+    none = f"no finished run gave {word} the documents that {current.path.name} gives it"
     keys: list[str] = []
     try:
-        for done in Flow(recipe, recipe.work).walk():
+        for done in Flow(current, current.work).walk():
             if done.stage.word() == word:
                 break
             keys.append(done.key)
     except Waiting as waiting:
         if waiting.stage != word:
-            return None
-    for run in reversed(runs.every(recipe.work)):
+            return None, none
+    identities = [_identity(recipe, _stage(recipe, word)) for recipe in changed]
+    found: list[tuple[bool, int, Stored, str | None]] = []
+    for run in reversed(runs.every(current.work)):
         record = run.record()
-        if record.get("state") == "done" and [e["key"] for e in record["stages"][: len(keys)]] == keys:
-            return Stored(run)
-    return None
+        given = [entry["key"] for entry in record["stages"][: len(keys)]]
+        if keys and record.get("state") == "done" and given == keys:
+            stored = Stored(run)
+            reasons = [unanswered(stored.entry(word), identity) for identity in identities]
+            why = next((reason for reason in reasons if reason), None)
+            tokens = max(entry["tokens"] or 0 for entry in stored.stages)
+            found.append((why is None, tokens, stored, why))
+    if not found:
+        return None, none
+    _, _, best, why = max(found, key=lambda one: one[:2])  # the first of equals, and so the newest
+    return best, why
 
 
-def _judged(stored: Stored, changed: Sequence[Recipe], word: str) -> bool:
-    """Whether the stored measurements answer: clean ran as the recipes say but for what judges them."""
-    entry = stored.entry(word)
-    if word != "clean" or entry is None:
-        return False
-    stages = [stage for recipe in changed for stage in recipe.stages if isinstance(stage, Clean)]
-    earlier = _writes(entry["parameters"])
-    return all(not stage.files() and _writes(stage.model_dump(mode="json")) == earlier for stage in stages)
-
-
-def _writes(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What of clean's parameters decides its text and measurements: not the rules that only drop documents."""
-    return {
-        **{name: value for name, value in parameters.items() if name not in JUDGED | Clean.guards},
-        "editing": EDITING & set(parameters["presets"]),
-        "lines": {name: bound for name, bound in parameters["thresholds"].items() if name in LINE_RULES},
+def _identity(recipe: Recipe, stage: Stage) -> dict[str, Any]:
+    """What the results of a stage that uses no artifacts are keyed by, besides its rows."""
+    inputs = Inputs(recipe.work / "store")
+    digests = {
+        label: [inputs.sha256(path) for path in recipe.locate(patterns)]
+        for label, patterns in stage.files().items()
     }
-
-
-# ------------------------------------------------------------------------------ from measurements
-
-
-def _measured(stored: Stored, recipe: Recipe, word: str) -> dict[str, Any]:
-    stage = next(stage for stage in recipe.stages if isinstance(stage, Clean))
-    entry = stored.entry(word)
-    assert entry is not None  # noqa: S101 - `_judged` saw it
-    tally = _Tally(stored)
-    fails: dict[str, list[int]] = {}
-    for part in range(len(entry["parts"])):
-        table = read_table(stored.part_file(entry, part), [name for name in Clean.writes if name != "text"])
-        given = np.flatnonzero(table.column("profile").is_valid().to_numpy())
-        table = table.take(pa.array(given)).combine_chunks()
-        columns = {name: whole(table.column(name)) for name in table.column_names}
-        first = np.array([*stage.judge(columns), None], np.object_)[:-1]
-        beyond = _beyond(stage, columns)
-        times = sum((mask.astype(np.int64) for mask in beyond.values()), np.zeros(len(given), np.int64))
-        for code, mask in beyond.items():
-            counts = fails.setdefault(code, [0, 0])
-            counts[0] += int(mask.sum())
-            counts[1] += int((mask & (times == 1)).sum())
-        tally.add(part, given, first, table.column("bytes").to_numpy())
-    rules = [{"rule": code, "fails": total, "alone": alone} for code, (total, alone) in fails.items()]
-    return {**tally.result(), "rules": rules, "made": 0}
-
-
-def _beyond(stage: Clean, columns: Mapping[str, pa.Array]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Rule -> which rows lie beyond its bounds, in the order in which reasons are looked for."""
-    profiles = columns["profile"].to_numpy(zero_copy_only=False)
-    beyond: dict[str, npt.NDArray[np.bool_]] = {}
-    for name in sorted(set(profiles)):
-        for rule, bound in stage.bounds(name).items():
-            failed = first_reasons(columns, {rule: bound}) == rule
-            beyond.setdefault(rule, np.zeros(len(profiles), bool))[(profiles == name) & failed] = True
-    return {rule.code: beyond[rule.code] for rule in RULES if rule.code in beyond}
-
-
-class _Tally:
-    """Counts what lives by source: documents, bytes, tokens (from bytes where no run counted them)."""
-
-    def __init__(self, stored: Stored) -> None:
-        table = stored.documents(["source", "tokens"])
-        size = stored.column("bytes")
-        self._bounds = stored.bounds
-        self._source = table.column("source").to_numpy()
-        self._tokens = table.column("tokens").to_numpy().astype(np.float64)
-        known = ~np.isnan(self._tokens)
-        sizes = size.to_numpy().astype(np.float64) if size is not None else np.zeros(len(known))
-        total = float(np.nansum(sizes[known]))
-        self._rate = float(self._tokens[known].sum()) / total if total else None
-        self._dropped: dict[str, int] = {}
-        self._sources: dict[str, list[float]] = {}
-        self._estimated = False
-
-    def add(self, part: int, rows: Any, reasons: Any, sizes: Any) -> None:
-        """Rows of a part that a stage was given, why it drops them (None: it does not), their bytes."""
-        places = rows + int(self._bounds[part])
-        for reason in reasons[reasons != None]:  # noqa: E711 - element by element
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
-        tokens = self._tokens[places]
-        guessed = np.isnan(tokens)
-        if self._rate is not None:
-            tokens = np.where(guessed, sizes * self._rate, tokens)
-        source = self._source[places]
-        alive = reasons == None  # noqa: E711 - element by element
-        self._estimated |= bool((guessed & alive).any())
-        for name in sorted(set(source)):
-            here = source == name
-            into = self._sources.setdefault(name, [0, 0, 0, 0])
-            for place, count in enumerate(
-                (here.sum(), (here & alive).sum(), sizes[here & alive].sum(), tokens[here & alive].sum())
-            ):
-                into[place] += float(count)
-
-    def result(self) -> dict[str, Any]:
-        """The counts; tokens are null where no run of the recipe has tokenised anything."""
-        known = self._rate is not None
-        by_source = {
-            name: {
-                "in": int(given),
-                "kept": int(kept),
-                "bytes": int(size),
-                "tokens": round(tokens) if known else None,
-            }
-            for name, (given, kept, size, tokens) in sorted(self._sources.items())
-        }
-        return {
-            "kept": sum(entry["kept"] for entry in by_source.values()),
-            "tokens": sum(entry["tokens"] for entry in by_source.values()) if known else None,
-            "estimated": self._estimated,
-            "dropped": dict(sorted(self._dropped.items())),
-            "by_source": by_source,
-        }
+    return stage_identity(stage, stage.identity(), digests)
 
 
 # ------------------------------------------------------------------------------ from the flow
@@ -246,7 +206,7 @@ class _Tally:
 
 def _walked(changed: Sequence[Recipe], word: str, where: str, stored: Stored | None) -> list[dict[str, Any]]:
     """Each value's flow as far as the stage."""
-    rate = _rate(stored)
+    known = Known(stored)
     with lease(changed[0].work, f"whatif {word}"), ExitStack() as stack:
         started: list[Executor] = []
 
@@ -256,51 +216,58 @@ def _walked(changed: Sequence[Recipe], word: str, where: str, stored: Stored | N
                 stack.push(started[0].__exit__)
             return started[0]
 
-        return [_reached(Flow(recipe, recipe.work, workers), word, rate) for recipe in changed]
+        return [_reached(Flow(recipe, recipe.work, workers), word, known) for recipe in changed]
 
 
-def _reached(flow: Flow, word: str, rate: float | None) -> dict[str, Any]:
+def _reached(flow: Flow, word: str, known: Known) -> dict[str, Any]:
     before = None
     made = 0
     for done in flow.walk():
-        book = conserve(done.stage.word(), before, done.parts or done.steps["route"])
+        conserve(done.stage.word(), before, done.parts or done.steps["route"])
         before, made = done.parts, made + done.made[0]
         if done.stage.word() == word:
-            return {**_counted(book, rate), "made": made}
-    raise AssertionError(word)  # the recipe has the stage
+            break
+    tally = Tally()
+    for part in range(len(flow.walked[0].parts)):
+        _add(tally, flow.walked, part, known)
+    return {**tally.result(known.rate), "made": made}
 
 
-def _counted(book: Mapping[str, Mapping[str, Any]], rate: float | None) -> dict[str, Any]:
-    by_source = {}
-    dropped: dict[str, int] = {}
-    estimated = any("token_count" not in entry for entry in book.values())
-    for source, entry in book.items():
-        for reason, number in entry["dropped"].items():
-            dropped[reason] = dropped.get(reason, 0) + number
-        guess = round(entry["bytes"] * rate) if rate is not None and "bytes" in entry else None
-        tokens = entry.get("token_count", guess)
-        by_source[source] = {
-            "in": entry["in"],
-            "kept": entry["alive"],
-            "bytes": entry.get("bytes"),
-            "tokens": tokens,
-        }
-    tokens = [entry["tokens"] for entry in by_source.values()]
-    return {
-        "kept": sum(entry["kept"] for entry in by_source.values()),
-        "tokens": None if None in tokens else sum(tokens),
-        "estimated": estimated,
-        "dropped": dict(sorted(dropped.items())),
-        "by_source": by_source,
-    }
+def _add(tally: Tally, walked: Sequence[Walked], part: int, known: Known) -> None:
+    """Counts a part as the last stage of a walk was given it, and as it left it."""
+    stages = [done for done in walked if done.parts]
+    last = walked[-1]
 
+    def column(name: str) -> pa.ChunkedArray | None:
+        """As the last stage that writes it left it; null where that stage was not given the row."""
+        path = next((done.parts[part].data for done in reversed(stages) if name in done.stage.written), None)
+        return read_table(path, [name]).column(name) if path is not None else None
 
-def _rate(stored: Stored | None) -> float | None:
-    """Tokens a byte, as the last run found them."""
-    for entry in stored.stages if stored is not None else ():
-        if entry.get("tokens") and entry.get("bytes"):
-            return float(entry["tokens"] / entry["bytes"])
-    return None
+    def alive(done: Walked) -> Any:
+        path = done.parts[part].data
+        assert path is not None  # noqa: S101 - published with data
+        return read_table(path, ["reason", "alive"])
+
+    before = stages[-1] if not last.parts else stages[-2] if len(stages) > 1 else None
+    rows = alive(stages[0]).num_rows
+    given = np.arange(rows) if before is None else np.flatnonzero(alive(before).column("alive").to_numpy())
+    taken = pa.array(given)
+
+    def floats(name: str) -> Any:
+        found = column(name)
+        return None if found is None else found.take(taken).to_numpy().astype(np.float64)
+
+    reasons = alive(last).column("reason").take(taken).to_pylist() if last.parts else [None] * len(given)
+    source, sizes, tokens, times = column("source"), floats("bytes"), floats("token_count"), floats("repeats")
+    assert source is not None  # noqa: S101 - load writes it
+    tokens = known.tokens(part, given, sizes) if tokens is None else tokens
+    tally.add(
+        source.take(taken).to_numpy(),
+        objects(reasons),
+        sizes,
+        tokens,
+        1 if times is None else np.nan_to_num(times),
+    )
 
 
 def render(found: Mapping[str, Any]) -> str:
@@ -323,13 +290,21 @@ def render(found: Mapping[str, Any]) -> str:
             next((r for r in v["rules"] if r["rule"] == rule), {"fails": 0, "alone": 0}) for v in values
         ]
         rows.append((f"fails {rule} (alone)", [f"{r['fails']:,} ({r['alone']:,})" for r in by_rule]))
-    rows.append(("results computed", [f"{value['made']:,}" for value in values]))
+    if found["why"]:
+        rows.append(("results computed", [f"{value['made']:,}" for value in values]))
     left = max(len(name) for name, _ in rows)
     widths = [max(len(cells[place]) for _, cells in rows) for place in range(len(values))]
     lines = [
         name.ljust(left)
         + "".join("  " + cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         for name, cells in rows
+    ]
+    why = f"{found['stage']} was asked again: {found['why']}"
+    lines.append(why if found["why"] else "read from stored measurements; nothing was computed")
+    lines += [
+        f"with {value['value']} a run would stop: {', '.join(value['alarm'])} would lose more than max_drop allows"
+        for value in values
+        if value["alarm"]
     ]
     if found["later"]:
         lines.append(

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from stages.base import Local, Out, Share
 from stages.classifier import GOOD, Training, labelled, learn, loaded, prepared, score
-from stages.columns import ids
+from stages.columns import ids, whole
 from stages.kernels.hashing import hash64, unit
 
 FILE: Final = "classifier.bin"
@@ -95,12 +96,16 @@ class Quality(Local):
         (path,) = self.paths(FILE if self.train else "model")
         positive = GOOD if self.train else self.positive
         scores = score(loaded(path), prepared(rows["text"], self.characters), positive)
-        reasons = np.full(len(rows), None, np.object_)
+        columns = {"quality": pa.array(scores, pa.float32())}
+        return Out(columns, pa.array(self.judge({**columns, "doc_id": rows["doc_id"]}), pa.string()))
+
+    def judge(self, columns: Mapping[str, Any]) -> npt.NDArray[np.object_]:
+        """Why each row is dropped (None: it is not), from its score and its doc_id alone."""
+        scores = whole(columns["quality"]).to_numpy()
+        reasons = np.full(len(scores), None, np.object_)
         if self.pareto is not None:
-            draws = (1.0 - unit(hash64(ids(rows["doc_id"]), "quality", self.seed))) ** (
-                -1.0 / self.pareto
-            ) - 1.0
-            reasons[draws <= 1.0 - scores] = "quality.pareto"
+            draws = unit(hash64(ids(columns["doc_id"]), "quality", self.seed))
+            reasons[(1.0 - draws) ** (-1.0 / self.pareto) - 1.0 <= 1.0 - scores] = "quality.pareto"
         if self.threshold is not None:
             reasons[scores < np.float32(self.threshold)] = "quality.threshold"
-        return Out({"quality": pa.array(scores, pa.float32())}, pa.array(reasons, pa.string()))
+        return reasons

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import documents
 from tests import corpus
 from tests.command import gristmill
 
@@ -64,6 +65,45 @@ def test_planted_documents_have_their_fate(rows: list[dict[str, object]]) -> Non
     hits = fates["contaminated"]["contamination"]
     assert isinstance(hits, list)
     assert hits[0]["item"] == "r1"
+
+
+def test_every_stages_measurements_are_columns(tmp_path: Path) -> None:
+    """The score of quality is there to filter by, null where no score was given; every recipe has all columns."""
+    (tmp_path / "labels.jsonl").write_text(
+        "".join(
+            json.dumps({"text": f"{word} {n}", "label": int(word == "good")}) + "\n"
+            for n in range(9)
+            for word in ("good", "bad")
+        )
+    )
+    texts = [f"good {n}" for n in range(20)] + [f"bad {n}" for n in range(20)] + [""]
+    (tmp_path / "docs.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    stages = {
+        "scored": "clean:\nquality: {train: {paths: [labels.jsonl]}, threshold: 0.5}\n",
+        "plain": "dedup:\n",
+    }
+    found = {}
+    for name, rest in stages.items():
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(f"load: {{sources: [{{name: docs, paths: [docs.jsonl]}}]}}\n{rest}")
+        gristmill("run", path, "--executor", "serial", "--work", tmp_path / name)
+        folder = Path(gristmill("documents", "--work", tmp_path / name).stdout.strip()).parent
+        found[name] = pq.ParquetDataset(sorted(folder.glob("*.parquet"))).read()
+    assert found["scored"].schema == found["plain"].schema
+    rows = found["scored"].to_pylist()
+    assert {(row["fate"], row["quality"] is None) for row in rows} == {
+        ("kept", False),
+        ("quality", False),
+        ("clean", True),
+    }
+    assert all(
+        (row["quality"] >= 0.5) == (row["fate"] == "kept") for row in rows if row["quality"] is not None
+    )
+    assert found["plain"].column("quality").null_count == len(texts)
+    names = found["plain"].schema.names
+    assert {"mix_group", "passages_removed", "scores", "banned", "script", "lang_2_score"} <= set(names)
+    assert not {"text", "signature", "split_at"} & set(names)
+    assert set(names) <= set(documents.meanings())
 
 
 def test_the_report_says_what_the_table_says(rows: list[dict[str, object]], work: Path) -> None:

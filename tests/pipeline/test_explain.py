@@ -114,13 +114,31 @@ def test_a_beginning_is_enough_if_it_is_one_documents(run: Run, rows: list[dict[
         explain.explain(run, "contaminatd")
 
 
-def test_a_run_that_did_not_finish_says_so(tmp_path: Path) -> None:
-    """There is nothing to explain before the documents table is written."""
+def test_a_run_that_did_not_finish_says_so(pair: Pair, tmp_path: Path) -> None:
+    """There is nothing to explain, to compare or to list before the documents table is written."""
     run = Run(tmp_path / "runs" / "early")
     run.path.mkdir(parents=True)
     run.update(state="failed", stages=[])
     with pytest.raises(RecipeError, match="it is failed; run its recipe to the end"):
         explain.explain(run, "any")
+    run.update(state="running")
+    for verb in (("explain", "any"), ("explain", "--grep", "any"), ("documents",)):
+        said = gristmill(*verb, "--work", tmp_path, expect=2)
+        assert "it is running; wait for it" in said.stderr
+        assert said.stdout == ""
+    assert "it is running" in gristmill("diff", run.path, pair.first.path, expect=2).stderr
+
+
+def test_a_wrong_run_or_folder_is_answered_with_what_there_is(pair: Pair, tmp_path: Path) -> None:
+    """The runs that there are, or the folder that was meant; an empty word names no document."""
+    work = pair.first.work
+    said = gristmill("explain", "any", "nope", "--work", work, expect=2).stderr
+    assert pair.second.id in said
+    for wrong in (work / "runs", work.parent):
+        assert f"did you mean --work {work}" in gristmill("explain", "any", "--work", wrong, expect=2).stderr
+    assert "gristmill run RECIPE" in gristmill("explain", "any", "--work", tmp_path, expect=2).stderr
+    with pytest.raises(RecipeError, match="names no document"):
+        explain.explain(pair.first, " ")
 
 
 def test_grep_finds_documents_by_their_text(run: Run) -> None:
