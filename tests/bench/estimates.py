@@ -20,31 +20,38 @@ from tests.bench.end_to_end import run
 from tests.command import gristmill
 
 
-def estimated(recipe: Path, work: Path) -> tuple[dict[str, float], dict[str, float], float]:
-    """The estimate's totals, its seconds by stage, and the seconds it took itself."""
+def estimated(recipe: Path, work: Path) -> tuple[dict[str, float], dict[str, str], float]:
+    """The estimate's totals, what it says of each stage, and the seconds it took itself."""
     begun = time.perf_counter()
     found = json.loads(gristmill("plan", recipe, "--estimate", "--json", "--work", work).stdout)
     found = found.get("estimate", found)
     total = {name: found["total"][name] for name in ("wall_seconds", "seconds", "peak_mb", "disk", "tokens")}
-    return total, {row["stage"]: row["seconds"] for row in found["stages"]}, time.perf_counter() - begun
+    return (
+        total,
+        {row["stage"]: f"{row['seconds']:.1f} s, {row['peak_mb']} MB" for row in found["stages"]},
+        time.perf_counter() - begun,
+    )
 
 
-def truth(recipe: Path, work: Path) -> tuple[dict[str, float], dict[str, float]]:
+def truth(recipe: Path, work: Path) -> tuple[dict[str, float], dict[str, str]]:
     """The same of a run from nothing."""
     last = recipes.read(recipe).stages[-1].word()
-    wall, cpu, _ = run(recipe, work, ["--until", last])
+    wall, cpu, _, largest = run(recipe, work, ["--until", last])
     (folder,) = (work / "runs").iterdir()
     record = json.loads((folder / "run.json").read_bytes())
     report = json.loads((folder / "report.json").read_bytes())
     total = {
         "wall_seconds": wall,
         "seconds": cpu,
-        "peak_mb": max(stage["peak_mb"] for stage in record["stages"]),
+        "peak_mb": largest / 1e6,
         "disk": sum(f.lstat().st_size for f in work.rglob("*") if f.is_file() and f.stat().st_nlink == 1)
         + sum(f.stat().st_size for f in folder.glob("documents/*")),
         "tokens": report["packing"].get("tokens") or report["tokens"]["kept"],
     }
-    return total, {stage["stage"]: stage["seconds"] for stage in record["stages"]}
+    workers = {
+        stage["stage"]: f"{stage['seconds']:.1f} s, {stage['peak_mb']} MB" for stage in record["stages"]
+    }
+    return total, workers
 
 
 def main() -> None:
@@ -68,10 +75,9 @@ def main() -> None:
     for name in ratios[0]:
         some = [ratio[name] - 1 for ratio in ratios]
         print(f"{name:<13} {median(some):+.0%}  ({', '.join(f'{one:+.0%}' for one in some)})")
-    for stage, seconds in said_of.items():
-        print(
-            f"  {stage:<14} {seconds:8.1f} s estimated, {real_of.get(stage, float('nan')):8.1f} s of workers in the run"
-        )
+    print("stage           estimated             workers of the run")
+    for stage, text in said_of.items():
+        print(f"{stage:<14}  {text:<20}  {real_of.get(stage, '')}")
 
 
 if __name__ == "__main__":
