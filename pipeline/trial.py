@@ -35,10 +35,18 @@ REPORT = "report"
 
 @dataclass(frozen=True)
 class Spent:
-    """What one task took: bytes of the corpus it is about, CPU seconds, bytes that the process grew by."""
+    """What one task took.
+
+    Attributes:
+        size: bytes of the corpus that it is about.
+        seconds: CPU seconds.
+        before: bytes that the process held before it; 0 if nobody looked.
+        grown: bytes that the process grew by in it.
+    """
 
     size: int
     seconds: float
+    before: int
     grown: int
 
 
@@ -213,7 +221,7 @@ class _measured:  # noqa: N801 - reads as a statement
     def __exit__(self, *_: object) -> None:
         seconds = cpu() - self._started
         grown = max(0, high() - self._before) if self._memory else 0
-        self._into.append(Spent(self._size, seconds, grown))
+        self._into.append(Spent(self._size, seconds, self._before, grown))
 
 
 def settled() -> int:
