@@ -1,4 +1,8 @@
-"""Numbers become coordinates and SVG paths; the templates draw them. Knows no meaning and no colours."""
+"""Numbers become coordinates and SVG paths; the templates draw them. Knows no meaning and no colours.
+
+A page has fifty charts of 2.6 kB here. One histogram of sixty bars is 43 kB and 0.2 s with Vega-Lite (vl-convert,
+84 MB installed) and 35 kB and 0.26 s with matplotlib: two megabytes and ten seconds a page.
+"""
 
 from __future__ import annotations
 
