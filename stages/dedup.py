@@ -143,7 +143,9 @@ class Dedup(Global):
     def _asks_something(self) -> Self:
         if not (self.exact or self.near or self.url or self.lines):
             raise ValueError("exact and near are both off: leave dedup out of the recipe instead")
-        if self.num_perm is not None and self.model_fields_set & {"bands", "rows"}:
+        usual = type(self).model_fields  # all fields are set where a worker gets the stage as JSON
+        given = (self.bands, self.rows) != (usual["bands"].default, usual["rows"].default)
+        if self.num_perm is not None and given:
             raise ValueError("give num_perm, or bands and rows: num_perm chooses them from the threshold")
         return self
 

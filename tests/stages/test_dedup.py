@@ -162,6 +162,12 @@ def test_nonsense_is_refused_with_advice() -> None:
         Dedup(num_perm=64, bands=4)
 
 
+def test_permutations_to_be_divided_reach_a_worker() -> None:
+    """What a recipe asks with `num_perm` is understood again from JSON, where all parameters are given."""
+    stage = Dedup(num_perm=64, threshold=0.6)
+    assert Dedup.model_validate(stage.model_dump(mode="json")) == stage
+
+
 def test_a_hundred_thousand_copies_cost_linear_time_and_leave_one() -> None:
     """Nobody's shingles travel, and one star joins them all."""
     texts = [" ".join(prose(8, 30))] * 100_000
