@@ -334,7 +334,9 @@ class Dedup(Global):
         """Round 0: {part, row, component, sends}, the component of every candidate."""
         if turn:
             return rulings
-        return settled(rulings, near=self.near and self.clusters != "closure")
+        return settled(
+            rulings, near=self.near and self.clusters != "closure", apart=self.url and not self.exact
+        )
 
     def artifacts(self, ruling: pa.Table | None) -> Mapping[str, bytes]:
         """duplicates.json: the curve of what the bands find, cluster sizes, the largest clusters."""
