@@ -21,20 +21,23 @@ def _samples(removed: pa.Table, survivor: bytes) -> list[str]:
     return sorted(value.hex() for value in own["doc_id"].to_pylist())[:3]
 
 
-def published(said: pa.Table | None, bands: int, rows: int) -> bytes:
+def published(said: pa.Table | None, bands: int, rows: int, *, near: bool) -> bytes:
     """duplicates.json.
 
     Args:
         said: the verdicts, with `doc_id`, `duplicate_of` and `cluster_size`; None where there are none.
         bands: bands of a signature.
         rows: permutations in a band.
+        near: whether bands were looked at.
 
     Returns:
-        `bands`, `rows`; `curve`, [similarity, probability that a pair with it shares a band] (RULES 11.3);
+        `bands`, `rows`; `curve`, [similarity, probability that a pair with it shares a band] (RULES 11.3),
+        empty where nobody looked;
         `sizes`, [documents, clusters of so many]; `largest`, the survivors of the twenty largest clusters,
         each with the least doc_ids of those removed for it.
     """
-    curve = [[s / 100, round(1 - (1 - (s / 100) ** rows) ** bands, 4)] for s in range(50, 101, 5)]
+    steps = range(50, 101, 5) if near else ()
+    curve = [[s / 100, round(1 - (1 - (s / 100) ** rows) ** bands, 4)] for s in steps]
     found: dict[str, Any] = {"bands": bands, "rows": rows, "curve": curve, "sizes": [], "largest": []}
     if said is not None and said.num_rows:
         removed = said.filter(pc.is_valid(said["duplicate_of"]))

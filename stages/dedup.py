@@ -341,7 +341,7 @@ class Dedup(Global):
     def artifacts(self, ruling: pa.Table | None) -> Mapping[str, bytes]:
         """duplicates.json: the curve of what the bands find, cluster sizes, the largest clusters."""
         said = self.lines.verdicts(ruling) if self.lines and ruling is not None else ruling
-        return {"duplicates.json": published(said, *self.banding)}
+        return {"duplicates.json": published(said, *self.banding, near=self.near)}
 
     def alarms(self, artifacts: Mapping[str, bytes]) -> list[str]:
         """Clusters larger than `max_cluster`: a template, boilerplate, an empty page that everybody serves."""

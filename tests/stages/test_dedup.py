@@ -226,6 +226,8 @@ def test_what_the_bands_find_and_how_large_clusters_are_is_published() -> None:
     assert dict(map(tuple, found["curve"]))[0.65] == 0.3645
     assert found["sizes"] == [[2, 1], [3, 1]]
     assert [(int(own["survivor"], 16), own["documents"]) for own in found["largest"]] == [(0, 3), (3, 2)]
+    plain = json.loads(harness.artifacts(Dedup(near=False), parts, random.Random(0))["duplicates.json"])
+    assert plain == {**found, "curve": []}
 
 
 def test_adding_a_source_leaves_the_findings_of_the_others() -> None:
