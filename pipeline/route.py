@@ -45,7 +45,9 @@ def _fate(found: Mapping[str, Any]) -> str:
 def _render_duplicate(duplicate: Mapping[str, Any]) -> Iterator[str]:
     if not duplicate:
         return
-    yield from ("", f"duplicate of {duplicate['survivor']}, similarity {duplicate['similarity']:.4f}")
+    alike = duplicate["similarity"]  # of documents that nobody compared there is none
+    told = "the two were not compared" if alike is None else f"similarity {alike:.4f}"
+    yield from ("", f"duplicate of {duplicate['survivor']}, {told}")
     if "text" not in duplicate:
         return
     yield f"  {duplicate['source']}, {plain(duplicate['file'])}, record {duplicate['record']} ({duplicate['fate']})"

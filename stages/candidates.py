@@ -59,14 +59,17 @@ def _senders(
     keys: npt.NDArray[np.uint64],
     names: npt.NDArray[np.uint64],
     places: npt.NDArray[np.uint64],
+    *,
+    apart: bool,
 ) -> npt.NDArray[np.bool_]:
-    """Which candidates send their shingles: the first of each form, and none where a component has one form."""
+    """Which candidates send their shingles: the first of each form; unless `apart`, nobody where there is one."""
     sends = np.ones(len(names), np.bool_)
     forms = np.flatnonzero(keys & np.uint64(3) == FORM)
     order = forms[np.lexsort((places[nodes[forms]], keys[forms]))]
     sends[nodes[order[1:][keys[order[1:]] == keys[order[:-1]]]]] = False
-    _, inverse, counts = np.unique(names[sends], return_inverse=True, return_counts=True)
-    sends[np.flatnonzero(sends)[counts[inverse] == 1]] = False
+    if not apart:
+        _, inverse, counts = np.unique(names[sends], return_inverse=True, return_counts=True)
+        sends[np.flatnonzero(sends)[counts[inverse] == 1]] = False
     return sends
 
 
@@ -102,12 +105,13 @@ def merged(rulings: pa.Table) -> pa.Table:
     )
 
 
-def settled(rulings: pa.Table, *, near: bool) -> pa.Table:
+def settled(rulings: pa.Table, *, near: bool, apart: bool = False) -> pa.Table:
     """{part, row, component, sends}, a row a candidate.
 
     Args:
         rulings: memberships.
         near: whether anybody's shingles are asked for at all.
+        apart: whether documents of one form need not be copies (two addresses, `exact` off): letters must tell.
     """
     keys, nodes, documents, names = _joined(rulings)
     return pa.table(
@@ -115,6 +119,6 @@ def settled(rulings: pa.Table, *, near: bool) -> pa.Table:
             "part": pa.array((documents >> np.uint64(32)).astype(np.uint32)),
             "row": pa.array((documents & np.uint64(0xFFFFFFFF)).astype(np.uint32)),
             "component": pa.array(names),
-            "sends": pa.array(_senders(nodes, keys, names, documents) & near),
+            "sends": pa.array(_senders(nodes, keys, names, documents, apart=apart) & near),
         }
     )

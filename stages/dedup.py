@@ -5,8 +5,9 @@ MinHash signature (Broder 1997; RULES 11.2) or, if asked, an address (RULES 7). 
 star, overlapping stars a component. Round 1 verifies: candidates send their shingle sets, one for each
 distinct form, and inside a component, in survivor order (`preference.py`), a document is removed only if a
 kept one has an exact Jaccard similarity of at least `threshold` (RULES 11.4; `verdicts.py`). So no chain A~B~C
-eats C, and `duplicate_of` always names a kept document that is as similar as promised. With `lines`, round 2
-then removes passages that too many of the kept documents have (`passages.py`).
+eats C, and `duplicate_of` always names a kept document that is as similar as promised; `clusters` has what
+other tools do instead. With `lines`, round 2 then removes passages that too many of the kept documents have
+(`passages.py`).
 
 Nothing depends on where a document lies: components are named after content, ties go to the least doc_id.
 Kernels are imported where they are used: a plan does not pay for them.
@@ -14,8 +15,6 @@ Kernels are imported where they are used: a plan does not pay for them.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self
@@ -23,11 +22,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from stages.base import Global, Out
 from stages.candidates import ADDRESS, BAND, FORM, LETTERS, addresses, marked, merged, settled, stretches
+from stages.clusters import giants, published
 from stages.columns import DOC_ID, TEXT, ids, utf8, whole
 from stages.passages import VERDICT, Passages
 from stages.preference import Preference, columns_for, order_of, weights
@@ -40,12 +39,6 @@ def _optimal(threshold: float, num_perm: int) -> tuple[int, int]:
 
     bands, rows = _optimal_param(threshold, num_perm, 0.5, 0.5)
     return int(bands), int(rows)
-
-
-def _samples(removed: pa.Table, survivor: bytes) -> list[str]:
-    """The three least doc_ids, as hex digits, among those that were removed for a document."""
-    own = removed.filter(pc.equal(removed["duplicate_of"], pa.scalar(survivor, DOC_ID)))
-    return sorted(value.hex() for value in own["doc_id"].to_pylist())[:3]
 
 
 class Dedup(Global):
@@ -65,7 +58,7 @@ class Dedup(Global):
     }
     meanings: ClassVar[Mapping[str, str]] = {
         "duplicate_of": "the kept document that it repeats",
-        "similarity": "Jaccard similarity of the two, verified; 1 for exact copies",
+        "similarity": "Jaccard similarity of the two, as `clusters` says; 1 for exact copies; null: not compared",
         "cluster_size": "documents that stand in for one another, the kept one included",
         "survivor_source": "the source of that kept document",
         "signature": "MinHash values over the shingles, where `signatures` asks for them",
@@ -77,6 +70,7 @@ class Dedup(Global):
         "exact": "the same text as a kept document, up to white space.",
         "letters": "the same letters and numbers as a kept document: case, punctuation and spacing differ.",
         "near": "as similar to a kept document as the threshold asks, or more.",
+        "linked": "with `clusters: closure`, in one component with a kept document; the two were not compared.",
         "url": "the same address as a kept document, whatever the text.",
         "passages": "too little was left when passages that many documents have were removed.",
     }
@@ -114,6 +108,15 @@ class Dedup(Global):
     threshold: float = Field(0.75, gt=0.0, le=1.0)
     """Least Jaccard similarity of a removed document with the kept one it names; equality counts."""
 
+    clusters: Literal["verified", "estimated", "closure"] = "verified"
+    """`verified`: a document goes only for a kept one whose exact Jaccard similarity reaches `threshold`.
+    `estimated`: for the share of equal values in the two signatures instead (`MinHash.jaccard` of datasketch):
+    less is sent for long texts, but its standard error is sqrt(s (1 - s) / permutations), 0.04 at s = 0.75 with
+    112, and it errs upwards, as only pairs that agree in a whole band are looked at (Broder 1997).
+    `closure`: one survivor for each connected component of documents that share a band or another key, as
+    datatrove, text-dedup, data-juicer, bigcode and NeMo-Curator do by default: `threshold` counts for `num_perm`
+    only, nothing is compared, and a chain A~B~C or a common template takes documents that are not alike."""
+
     prefer: tuple[Preference, ...] = ("source", "longest")
     """Which of several copies is kept: the earlier `source`, the higher `quality`, the `longest` text,
     `newest(FIELD)` or `oldest(FIELD)` by a column of dates or numbers; then always the least doc_id."""
@@ -143,7 +146,9 @@ class Dedup(Global):
     def _asks_something(self) -> Self:
         if not (self.exact or self.near or self.url or self.lines):
             raise ValueError("exact and near are both off: leave dedup out of the recipe instead")
-        if self.num_perm is not None and self.model_fields_set & {"bands", "rows"}:
+        usual = type(self).model_fields  # all fields are set where a worker gets the stage as JSON
+        given = (self.bands, self.rows) != (usual["bands"].default, usual["rows"].default)
+        if self.num_perm is not None and given:
             raise ValueError("give num_perm, or bands and rows: num_perm chooses them from the threshold")
         return self
 
@@ -179,6 +184,11 @@ class Dedup(Global):
         """Memberships of candidates beyond this are merged over files."""
         return self.edges
 
+    def identity(self) -> dict[str, Any]:
+        """Every parameter; `clusters` only where it is not as usual, so that older results stay good."""
+        found = super().identity()
+        return found if self.clusters != "verified" else {k: v for k, v in found.items() if k != "clusters"}
+
     def survey_identity(self, turn: int) -> dict[str, Any]:
         """What decides the findings: never the threshold (but through num_perm), never who survives."""
         folds = {"fold_digits": True} if self.fold_digits else {}
@@ -187,7 +197,9 @@ class Dedup(Global):
             return {"lines": self.lines.model_dump(mode="json"), "buckets": self.buckets, "keep": self.keep}
         if turn:
             prefer = [word for word in self.prefer if word not in {"source", "longest"}]
-            own = {"prefer": prefer} if prefer else {}
+            own: dict[str, Any] = {"prefer": prefer} if prefer else {}
+            if self.clusters == "estimated":
+                own |= {"estimated": [*self.banding, self.seed]}
             return {"ngram": self.ngram, "buckets": self.buckets, **folds, **address, **own}
         near = {"ngram": self.ngram, "banding": self.banding, "seed": self.seed} if self.near else None
         return {"exact": self.exact, "near": near, "buckets": self.buckets, **folds, **address}
@@ -251,14 +263,20 @@ class Dedup(Global):
     def _candidates(self, chosen: pa.Table) -> pa.Table:
         """{bucket, component, row, doc_id, form, address, source, chars, weights, letters, shingles}."""
         from stages.kernels.comparison import exact_keys  # noqa: PLC0415
-        from stages.kernels.minhash import shingle_sets  # noqa: PLC0415
+        from stages.kernels.minhash import shingle_sets, signature_sets  # noqa: PLC0415
         from stages.kernels.units import normalised  # noqa: PLC0415
 
         texts, _ = normalised(chosen["text"])
         forms, lengths = exact_keys(*utf8(texts))
         sends = chosen["sends"].to_numpy()
         senders = whole(texts).filter(whole(chosen["sends"]))
-        shingles, sent, letters = shingle_sets(*utf8(senders), self.ngram, fold_digits=self.fold_digits)
+        own = (*utf8(senders), self.ngram)
+        if self.clusters == "estimated":
+            bands, per_band = self.banding
+            found = signature_sets(*own, bands * per_band, self.seed, fold_digits=self.fold_digits)
+        else:
+            found = shingle_sets(*own, fold_digits=self.fold_digits)
+        shingles, sent, letters = found
         spelled = np.zeros(len(sends), np.uint64)
         spelled[sends] = np.where(np.diff(sent) > 0, letters, np.uint64(0))
         bounds = np.zeros(len(sends) + 1, np.int64)
@@ -293,7 +311,16 @@ class Dedup(Global):
 
             doc_ids = ids(findings["doc_id"]).view(">u8").astype(np.uint64)
             keys = order_of(self.prefer, self.sources, findings, doc_ids)
-            return verdicts(findings, keys, self.threshold, exact=self.exact)
+            bands, per_band = self.banding
+            permutations = bands * per_band if self.clusters == "estimated" else 0
+            return verdicts(
+                findings,
+                keys,
+                self.threshold,
+                exact=self.exact,
+                closure=self.clusters == "closure",
+                permutations=permutations,
+            )
         assert self.lines is not None  # noqa: S101
         return self.lines.decide(findings)
 
@@ -307,41 +334,18 @@ class Dedup(Global):
         """Round 0: {part, row, component, sends}, the component of every candidate."""
         if turn:
             return rulings
-        return settled(rulings, near=self.near)
+        return settled(
+            rulings, near=self.near and self.clusters != "closure", apart=self.url and not self.exact
+        )
 
     def artifacts(self, ruling: pa.Table | None) -> Mapping[str, bytes]:
-        """duplicates.json: the curve of what the bands find, cluster sizes, the largest clusters.
-
-        `curve` is [similarity, probability that a pair with it becomes a candidate] (RULES 11.3), `sizes`
-        [documents, clusters of so many], `largest` the survivors of the twenty largest clusters, each with
-        the least doc_ids of those removed for it.
-        """
-        bands, per_band = self.banding
-        curve = [[s / 100, round(1 - (1 - (s / 100) ** per_band) ** bands, 4)] for s in range(50, 101, 5)]
-        found: dict[str, Any] = {"bands": bands, "rows": per_band, "curve": curve, "sizes": [], "largest": []}
-        if ruling is not None and self.lines:
-            ruling = self.lines.verdicts(ruling)
-        if ruling is not None and ruling.num_rows:
-            removed = ruling.filter(pc.is_valid(ruling["duplicate_of"]))
-            clusters = removed.group_by("duplicate_of").aggregate([("cluster_size", "max")])
-            pairs = [(-own["cluster_size_max"], own["duplicate_of"]) for own in clusters.to_pylist()]
-            found["sizes"] = sorted(Counter(-size for size, _ in pairs).items())
-            found["largest"] = [
-                {"survivor": name.hex(), "documents": -size, "removed": _samples(removed, name)}
-                for size, name in sorted(pairs)[:20]
-            ]
-        return {"duplicates.json": json.dumps(found, indent=1).encode()}
+        """duplicates.json: the curve of what the bands find, cluster sizes, the largest clusters."""
+        said = self.lines.verdicts(ruling) if self.lines and ruling is not None else ruling
+        return {"duplicates.json": published(said, *self.banding, near=self.near)}
 
     def alarms(self, artifacts: Mapping[str, bytes]) -> list[str]:
         """Clusters larger than `max_cluster`: a template, boilerplate, an empty page that everybody serves."""
-        return [
-            f"dedup: {own['documents']} documents were taken for copies of {own['survivor']}, more than max_cluster "
-            f"{self.max_cluster}; among them {', '.join(own['removed'])}. Look at them with `gristmill explain DOC`; "
-            f"if they are no copies, raise dedup.threshold or clean off what they share; if they are, raise "
-            f"dedup.max_cluster."
-            for own in json.loads(artifacts["duplicates.json"])["largest"]
-            if own["documents"] > self.max_cluster
-        ]
+        return giants(artifacts["duplicates.json"], self.max_cluster, closure=self.clusters == "closure")
 
     def apply(self, rows: pa.Table, ruling: pa.Table | None) -> Out:
         """The verdicts as columns; who is in no cluster is a cluster of one."""

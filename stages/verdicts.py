@@ -1,7 +1,7 @@
 """Who is removed, for whom and why: the verdicts on the candidates of whole components (RULES 11.4).
 
 Candidates are put in survivor order; those that nothing tells apart (the same form, the same address) are
-one; the rest is compared by `kernels/jaccard`. Finding candidates and writing columns is the business of
+one; the rest is compared by `kernels/jaccard`, or not at all (`closure`). Finding candidates and writing columns is the business of
 `dedup`.
 """
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 from stages.columns import ids, whole
 from stages.kernels.jaccard import survivors
 
+F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
@@ -50,8 +51,35 @@ def _sets(findings: pa.Table, order: I64, form: I64, leaders: I64) -> tuple[U64,
     return taken.flatten().to_numpy(), np.append(0, np.cumsum(lengths)).astype(np.int64), letters
 
 
+def agreeing(
+    sets: U64, bounds: I64, labels: U64, groups: I64, threshold: float, size: int
+) -> tuple[I64, F64]:
+    """`survivors` by the share of equal values in signatures, estimates of Jaccard similarity (Broder 1997).
+
+    Signatures of `size` values that agree in c places are sets of Jaccard similarity c / (2 size - c), which
+    grows with c: what is asked is the least c that reaches the threshold.
+
+    Args:
+        sets: uint64[], signatures as `signature_sets` makes them.
+        bounds: int64[signatures + 1]; empty where a document has no shingle.
+        labels: as in `survivors`.
+        groups: as in `survivors`.
+        threshold: least share of equal values; equality counts.
+        size: values in a signature.
+    """
+    least = int(np.flatnonzero(np.arange(size + 1) / size >= threshold)[0])
+    survivor, similarity = survivors(sets, bounds, labels, groups, least / (2 * size - least))
+    return survivor, np.rint(2 * size * similarity / (1 + similarity)) / size
+
+
 def verdicts(
-    findings: pa.Table, keys: Sequence[npt.NDArray[Any]], threshold: float, *, exact: bool
+    findings: pa.Table,
+    keys: Sequence[npt.NDArray[Any]],
+    threshold: float,
+    *,
+    exact: bool,
+    closure: bool = False,
+    permutations: int = 0,
 ) -> pa.Table:
     """{part, row, doc_id, duplicate_of, similarity, cluster_size, survivor_source, reason}, a row a member.
 
@@ -61,6 +89,8 @@ def verdicts(
         keys: sort keys of the candidates, the most important last: who is to be kept first.
         threshold: least Jaccard similarity of a removed document with its survivor.
         exact: whether documents of one form are copies however short they are.
+        closure: whether all of a component go for its first document, without a comparison.
+        permutations: values of the signatures that candidates sent instead of shingles; 0: they sent shingles.
     """
     order: I64 = np.lexsort([*keys, findings["component"].to_numpy()])
     found = findings.drop_columns("shingles").take(pa.array(order))
@@ -76,13 +106,23 @@ def verdicts(
     labels[:, 2] = address[leaders]
     starts = np.flatnonzero(np.append(True, component[leaders][1:] != component[leaders][:-1]))
     groups = np.append(starts, len(leaders)) if len(leaders) else np.zeros(1, np.int64)
-    survivor, similarity = survivors(shingles, bounds, labels, groups, threshold)
+    if closure:
+        first = np.repeat(groups[:-1], np.diff(groups))
+        survivor, similarity = np.where(first == np.arange(len(first)), -1, first), np.ones(len(first))
+    elif permutations:
+        survivor, similarity = agreeing(shingles, bounds, labels, groups, threshold, permutations)
+    else:
+        survivor, similarity = survivors(shingles, bounds, labels, groups, threshold)
 
     alone = survivor < 0
     by = np.where(alone, np.arange(len(leaders)), survivor)  # a leader's copies share its own labels
     shared = (labels == labels[by]) & (labels != 0)
     shared[:, 1] |= alone & (labels[:, 2] == 0)  # where a component has one form, nobody sent its letters
-    why = np.select([shared[:, 0], shared[:, 1], shared[:, 2]], ["exact", "letters", "url"], "near")
+    why = np.select(
+        [shared[:, 0], shared[:, 1], shared[:, 2]],
+        ["exact", "letters", "url"],
+        "linked" if closure else "near",
+    )
     kept = leaders[by][copies] if len(leaders) else leaders
     cluster = np.bincount(kept, minlength=len(found))[kept]
     members = np.flatnonzero(cluster > 1)
@@ -94,7 +134,7 @@ def verdicts(
             "row": found["row"].take(pa.array(members)),
             "doc_id": found["doc_id"].take(pa.array(members)),
             "duplicate_of": whole(found["doc_id"]).take(pa.array(kept, mask=~removed)),
-            "similarity": pa.array(similarity[own], mask=~removed | (why[own] == "url")),
+            "similarity": pa.array(similarity[own], mask=~removed | np.isin(why[own], ["url", "linked"])),
             "cluster_size": pa.array(cluster[members].astype(np.int32)),
             "survivor_source": whole(found["source"]).take(pa.array(kept, mask=~removed)),
             "reason": pa.array(why[own], pa.string(), mask=~removed),

@@ -1,7 +1,7 @@
 """Duplicates in numbers: how similar, in how large clusters, which source loses to which, what LSH misses.
 
 The curve is the chance that two documents of a given similarity meet in a band at all (RULES 11.3); whether
-they then count as duplicates is decided by their exact similarity.
+they then count as duplicates is decided by their exact similarity, or as `dedup.clusters` says.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ def duplicates(stored: Stored) -> dict[str, Any]:
 
     Returns:
         `dropped`; `similarity`: counts in 20 bins from 0 to 1; `clusters`: size -> clusters; `losses`: (source
-        of the dropped, source of the survivor, documents); `bands`, `rows`, `threshold`; `curve`: (similarity,
-        chance to meet); `missed`: the chance to be missed, averaged from the threshold to 1; `giants`: (survivor,
-        its source, documents) of clusters beyond `max_cluster`, and the limit.
+        of the dropped, source of the survivor, documents); `bands`, `rows`, `threshold`; `rule`: `clusters` of
+        dedup; `curve`: (similarity, chance to meet); `missed`: the chance not to meet, averaged from the
+        threshold to 1, null for closures, which ask no threshold; `giants`: (survivor, its source, documents)
+        of clusters beyond `max_cluster`, and the limit.
     """
     entry = stored.entry("dedup")
     if entry is None:
@@ -39,6 +40,7 @@ def duplicates(stored: Stored) -> dict[str, Any]:
         "bands": bands,
         "rows": rows,
         "threshold": threshold,
+        "rule": stage.clusters,
         "curve": [],
         "missed": None,
         "max_cluster": stage.max_cluster,
@@ -51,6 +53,7 @@ def duplicates(stored: Stored) -> dict[str, Any]:
     if stage.near:
         x = np.linspace(0, 1, STEPS + 1)
         found["curve"] = [[round(float(s), 3), float(1 - (1 - s**rows) ** bands)] for s in x]
+    if stage.near and stage.clusters != "closure":
         above = np.linspace(threshold, 1, 1001)
         found["missed"] = float(((1 - above**rows) ** bands).mean())
     return found

@@ -258,3 +258,31 @@ def shingle_sets(data: U8, offsets: I64, n: int, *, fold_digits: bool = False) -
         found[start:stop].sort()
     _unique(found, bounds)
     return found[: bounds[-1]].copy(), bounds, letters
+
+
+def signature_sets(
+    data: U8, offsets: I64, n: int, count: int, seed: int, *, fold_digits: bool = False
+) -> tuple[U64, I64, U64]:
+    """Signatures of NFC texts as sets of (place, value): where two signatures agree, their sets do.
+
+    Args:
+        data: uint8[], UTF-8.
+        offsets: int64[texts + 1].
+        n: tokens in a shingle.
+        count: permutations, below 2^32.
+        seed: datasketch's seed.
+        fold_digits: read every digit as 0.
+
+    Returns:
+        As of `shingle_sets`: uint64[], `count` elements of each text that has a shingle, place << 32 | value;
+        int64[texts + 1]; uint64[texts], the hashes of the letters.
+    """
+    texts = len(offsets) - 1
+    out = np.empty((texts, count), np.uint32)
+    counts, letters = np.zeros(texts, np.int64), np.zeros(texts, np.uint64)
+    a, b = permutations(count, seed)
+    keys = np.zeros((texts, 0), np.uint64)
+    _signatures(data, offsets, folding(fold_digits), n, a, b, 0, out, keys, counts, letters)
+    sets = out[counts > 0] | np.arange(count, dtype=np.uint64) << np.uint64(32)
+    bounds = np.append(0, np.cumsum(np.where(counts > 0, count, 0))).astype(np.int64)
+    return sets.ravel(), bounds, letters

@@ -8,7 +8,7 @@ from datasketch import LeanMinHash, MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.kernels.minhash import band_keys, permutations, shingle_sets, signatures
+from stages.kernels.minhash import band_keys, permutations, shingle_sets, signature_sets, signatures
 from tests.kernels.scanning import TEXTS, nfc, tokens, utf8_of
 
 LINES = st.lists(st.sampled_from(["der", "die", "das", "und", "ein", "Haus", "漢", "字"]), max_size=60).map(
@@ -47,6 +47,22 @@ def test_signatures_equal_datasketch(texts: list[str], count: int, seed: int) ->
         assert found[row].tolist() == oracle.hashvalues.tolist()
         loaded = LeanMinHash(MinHash(hashvalues=found[row], seed=seed, scheme="affine32"))
         assert loaded.jaccard(LeanMinHash(oracle)) == 1.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=4), st.integers(1, 40), st.booleans())
+def test_signatures_as_sets_meet_where_signatures_agree(texts: list[str], count: int, fold: bool) -> None:
+    """One sorted element a value, none without a shingle; overlaps are agreements; letters as beside shingles."""
+    given_texts = utf8_of([*texts, f"{texts[0]} 12", "das ein"])
+    found, counts = signatures(*given_texts, 3, count, 7, fold_digits=fold)
+    sets, bounds, letters = signature_sets(*given_texts, 3, count, 7, fold_digits=fold)
+    rows = [sets[a:b].tolist() for a, b in pairwise(bounds)]
+    assert [len(own) for own in rows] == [count if shingles else 0 for shingles in counts]
+    assert all(own == sorted(set(own)) for own in rows)
+    for one, other in zip(range(len(rows)), range(1, len(rows)), strict=False):
+        if rows[one] and rows[other]:
+            assert len(set(rows[one]) & set(rows[other])) == (found[one] == found[other]).sum()
+    assert letters.tolist() == shingle_sets(*given_texts, 3, fold_digits=fold)[2].tolist()
 
 
 def test_permutations_are_datasketchs() -> None:

@@ -162,6 +162,12 @@ def test_nonsense_is_refused_with_advice() -> None:
         Dedup(num_perm=64, bands=4)
 
 
+def test_permutations_to_be_divided_reach_a_worker() -> None:
+    """What a recipe asks with `num_perm` is understood again from JSON, where all parameters are given."""
+    stage = Dedup(num_perm=64, threshold=0.6)
+    assert Dedup.model_validate(stage.model_dump(mode="json")) == stage
+
+
 def test_a_hundred_thousand_copies_cost_linear_time_and_leave_one() -> None:
     """Nobody's shingles travel, and one star joins them all."""
     texts = [" ".join(prose(8, 30))] * 100_000
@@ -220,6 +226,8 @@ def test_what_the_bands_find_and_how_large_clusters_are_is_published() -> None:
     assert dict(map(tuple, found["curve"]))[0.65] == 0.3645
     assert found["sizes"] == [[2, 1], [3, 1]]
     assert [(int(own["survivor"], 16), own["documents"]) for own in found["largest"]] == [(0, 3), (3, 2)]
+    plain = json.loads(harness.artifacts(Dedup(near=False), parts, random.Random(0))["duplicates.json"])
+    assert plain == {**found, "curve": []}
 
 
 def test_adding_a_source_leaves_the_findings_of_the_others() -> None:

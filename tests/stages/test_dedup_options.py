@@ -67,6 +67,16 @@ def test_addresses_alone_compare_no_texts() -> None:
     assert columns_of(found, "duplicate_of") == [None, None, 0, 1]
 
 
+@pytest.mark.parametrize(("given", "reason"), [({}, "exact"), ({"exact": False}, "letters")])
+def test_equal_texts_at_two_addresses_are_copies(given: dict[str, Any], reason: str) -> None:
+    """With `exact` off, too: nothing else is in their component, and their letters tell."""
+    rows = pile([" ".join(prose(8))] * 3, url=["a.example", "b.example", None])
+    found = everywhere(Dedup(url=True, prefer=(), **given), rows)
+    assert columns_of(found, "duplicate_of") == [None, 0, 0]
+    assert columns_of(found, "reason") == [None, reason, reason]
+    assert columns_of(found, "similarity") == [None, 1.0, 1.0]
+
+
 def kept(**given: Any) -> int:
     """Which of four copies of one text stays."""
     columns = {
