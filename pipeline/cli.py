@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,9 +21,6 @@ from pipeline import cli_classifier, cli_keeping, cli_trainer
 from pipeline.errors import GristmillError, IntegrityError, RecipeError
 from pipeline.options import Json, RecipePath, RunName, Settings, Work
 from pipeline.plain import plain
-
-if TYPE_CHECKING:
-    from pipeline.mixture import Mixture
 
 app = typer.Typer(
     name="gristmill",
@@ -150,8 +147,9 @@ def plan_(
     from pipeline import recipe as recipes  # noqa: PLC0415
 
     if sampled:
-        from pipeline import estimate  # noqa: PLC0415
+        from pipeline import estimate, executors  # noqa: PLC0415
 
+        executors.like_a_worker()
         found = estimate.estimate(recipes.read(recipe, settings or (), work))
         print(json.dumps(found) if machine else estimate.render(found))
         return
@@ -167,28 +165,9 @@ def plan_(
     console = Console(width=None if sys.stdout.isatty() else 160, markup=False)
     console.print(table)
     for mixed in (line.mixture for line in lines if line.mixture is not None):
-        _print_mixture(console, mixed)
+        mixed.show(console)
     if all(line.state == "fresh" for line in lines):
         print("nothing to do")
-
-
-def _print_mixture(console: Console, mixed: Mixture) -> None:
-    console.print(f"\nmixture: {mixed.note}", highlight=False)
-    if mixed.problem:
-        console.print(mixed.problem, highlight=False)
-    table = Table("group", "share", "target", "documents", "available", "epochs", box=None, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for group in mixed.groups:
-        counts = (group.target, group.documents, group.available)
-        table.add_row(
-            plain(group.name),
-            "?" if group.share is None else f"{group.share:.2%}",
-            *("?" if count is None else f"{count:,}" for count in counts),
-            "?" if group.epochs is None else f"{group.epochs:.2f}",
-        )
-    if mixed.groups:
-        console.print(table)
 
 
 @app.command()
@@ -297,7 +276,6 @@ def explain_(
     """One document's whole route: where it came from, what was measured, why it was kept or dropped."""
     sys.meta_path.insert(0, _WithoutPandas())
     from pipeline import explain, runs  # noqa: PLC0415
-    from pipeline.plain import plain  # noqa: PLC0415
 
     if grep is not None:
         rows = explain.grep(runs.find(doc or run, work or Path("work")), grep)

@@ -3,7 +3,8 @@
 The recipe's own stages run on about 1 % of the corpus (`sampling.py`, `trial.py`): first on an eighth of the
 sample, cold, which shows what a process pays once (imports, compiled code, models); again, warm; then on all of
 it. Every step that works part by part gets a price a task and a price a byte of the corpus; what works on all of
-the corpus at once grows with the power of its size that the two warm runs show.
+the corpus at once grows with the power of its size that the two warm runs show. Memory is what the process held
+before a task of the cold run, less what only an estimate holds, and what the task adds at the size of the corpus.
 
 Not estimated: training, what compiling costs after an installation, and what is there already.
 """
@@ -22,9 +23,8 @@ from pipeline.errors import RecipeError
 from pipeline.executors import cores
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
-from pipeline.report.samples import SAMPLED
 from pipeline.sampling import Sample, draw
-from pipeline.trial import EXCERPTS, REPORT, Spent, Trial, cpu, settled, trial
+from pipeline.trial import REPORT, Spent, Trial, cpu, settled, trial
 from stages.base import Source, Stage
 from stages.mix import Mix
 from stages.tokenize import Tokenize
@@ -34,12 +34,14 @@ __all__ = ["estimate", "render"]
 
 SHARE: Final = 0.01  # of the corpus's text that is sampled
 EIGHTH: Final = 1 / 8
-OVER_PARTS: Final = frozenset({"read", "apply", "survey", "route"})  # steps with a task a part
+OVER_PARTS: Final = frozenset({"read", "apply", "survey", "route", "tabulate"})  # steps with a task a part
 FEW: Final = 100_000  # bytes of a source below which the sample says nothing about it alone
 # What learns from all texts learns from their words, which become more slowly than the text (Heaps' law): BPE
 # took time with the power 0.89 of the text on 0.3 to 19 MB of nine languages, 0.92 where a third was Chinese.
 STEEPEST: Final = 0.95
 MANY: Final = 8  # parts of a sample
+NONE: Final = 0.02  # less than this share of the large trial's is nothing
+TURNS: Final = 2  # of tokenize, which learns in the last
 SLACK: Final = 1.5  # what epochs may exceed in a sample, where a small group may lack by chance
 START: Final = "start"  # what every process pays once
 
@@ -63,15 +65,27 @@ def estimate(recipe: Recipe, share: float = SHARE) -> dict[str, Any]:
     source = recipe.stages[0]
     assert isinstance(source, Source)  # noqa: S101 - a recipe begins with one
     inputs = Inputs(recipe.work / "store")
-    started = cpu()
+    started, fresh = cpu(), settled()
     sample = draw(source, inputs.of_sources(source, recipe.base), share)
     if not sample.drawn:
         raise RecipeError([f"{recipe.path}: the sources hold no text to estimate from"])
     recipe = _scaled(recipe, sample)
+    own = settled() - fresh
     small = sample.part(EIGHTH)
-    cold, warm, large = (trial(recipe, inputs, _parts(rows)) for rows in (small, small, sample.drawn))
+    count = round(sample.documents)
+    cold, warm, large = (trial(recipe, inputs, _parts(rows), count) for rows in (small, small, sample.drawn))
     once = started + max(0.0, cold.seconds - warm.seconds)
-    return _Model(recipe, sample, warm, large, once, settled()).answer()
+    return _Model(recipe, sample, warm, large, once, _bases(cold, fresh, own)).answer()
+
+
+def _bases(cold: Trial, fresh: int, own: int) -> dict[tuple[str, str], int]:
+    """(stage, step) -> bytes that a process holds before it; `own` of those seen are the estimate's alone."""
+    found = {}
+    for key, tasks in cold.spent.items():
+        seen = max(one.before for one in tasks)
+        driver = key == (REPORT, "rest")
+        found[key] = fresh if driver or not seen else max(fresh, seen - own)
+    return found
 
 
 def _scaled(recipe: Recipe, sample: Sample) -> Recipe:
@@ -112,14 +126,20 @@ class _Model:
         sample: what the corpus is like.
         small, large: the warm trials.
         once: CPU seconds that a process pays once.
-        base: bytes that a process holds between tasks.
+        bases: (stage, step) -> bytes that a process holds before it.
     """
 
     def __init__(
-        self, recipe: Recipe, sample: Sample, small: Trial, large: Trial, once: float, base: int
+        self,
+        recipe: Recipe,
+        sample: Sample,
+        small: Trial,
+        large: Trial,
+        once: float,
+        bases: Mapping[tuple[str, str], int],
     ) -> None:
         self.recipe, self.sample, self.small, self.large = recipe, sample, small, large
-        self.once, self.base = once, base
+        self.once, self.bases = once, bases
         self.growth = sample.size / large.size
         self.part = min(
             float(getattr(recipe.stages[0], "part_bytes", sample.size)), max(sample.text.values())
@@ -131,22 +151,22 @@ class _Model:
         rows: list[dict[str, Any]] = []
         for word in (*(stage.word() for stage in self.recipe.stages), REPORT):
             prices = [self._price(*key) for key in self.large.spent if key[0] == word]
-            growths = [self._grown(*key) for key in self.large.spent if key[0] == word]
-            grown = sum(growths) if word == REPORT else max(growths)
+            peaks = [self.bases[key] + self._grown(*key) for key in self.large.spent if key[0] == word]
             if word == self.recipe.stages[0].word():
                 prices.append((self.sample.seconds, self.sample.seconds / max(1.0, self.sample.parts)))
-                grown += self.sample.grown
+                peaks = [peak + self.sample.grown for peak in peaks]
             wall += sum(max(total / processes, longest) for total, longest in prices)
             rows.append(
                 {
                     "stage": word,
                     "seconds": round(sum(total for total, _ in prices), 1),
-                    "peak_mb": round((self.base + grown) / 1e6),
-                    "disk": round(self._whole("disk", self.small.disk[word], self.large.disk[word])),
+                    "peak_mb": round(max(peaks) / 1e6),
+                    "disk": round(self._whole(word, "disk", self.small.disk[word], self.large.disk[word])),
                     **self._left(word),
                 }
             )
-        start = {"stage": START, "seconds": round(self.once, 1), "peak_mb": round(self.base / 1e6), "disk": 0}
+        held = round(min(self.bases.values()) / 1e6)
+        start = {"stage": START, "seconds": round(self.once, 1), "peak_mb": held, "disk": 0}
         rows.append({**start, "documents": None, "bytes": None, "tokens": None})
         return {
             "sample": {
@@ -180,11 +200,8 @@ class _Model:
             return total, task + rate * self.part
         small = sum(one.seconds for one in self.small.spent[word, step])
         total = sum(one.seconds for one in large)
-        if (word, step) == (REPORT, EXCERPTS):
-            total *= self._excerpts
-        else:
-            total = self._whole(step, small, total)
-        return total, total
+        whole = self._whole(word, step, small, total)
+        return whole, whole
 
     def _grown(self, word: str, step: str) -> float:
         """Bytes that a process grows by in the step's largest task."""
@@ -195,23 +212,21 @@ class _Model:
             later = tasks[1:] or tasks  # what the first one grew by for good is no matter of its size
             largest = max(later, key=lambda one: (one.size, one.grown))
             return max(large, largest.grown * self.part / max(largest.size, FEW))
-        return large * self._excerpts if step == EXCERPTS else self._whole(step, small, large)
+        return self._whole(word, step, small, large)
 
-    @property
-    def _excerpts(self) -> float:
-        """How many times the sample's documents the report's excerpts are chosen from."""
-        most = min(self.sample.documents, 2.0 * SAMPLED)  # kept, and dropped
-        return max(1.0, most / max(1, self.large.documents))
-
-    def _whole(self, step: str, small: float, large: float) -> float:
+    def _whole(self, word: str, step: str, small: float, large: float) -> float:
         """What a step over all of the corpus costs, from what it costs on two samples."""
-        if not step.startswith("settle"):
-            if step == "rest" and self.large.parts > MANY:  # of many small parts, their number is what counts
-                return large * max(1.0, self.sample.parts) / self.large.parts
-            rate = max(0.0, large - small) / max(1, self.large.size - self.small.size)
-            return large + rate * (self.sample.size - self.large.size)
-        growth = max(1.0, self._learnt() / self.large.size)
-        return float(small + max(0.0, large - small) * growth**STEEPEST)
+        if (word, step) == ("tokenize", f"settle {TURNS - 1}"):
+            growth = max(1.0, self._learnt() / self.large.size)
+            return float(small + max(0.0, large - small) * growth**STEEPEST)
+        if step == "rest" and self.large.parts > MANY:  # of many small parts, their number is what counts
+            return large * max(1.0, self.sample.parts) / self.large.parts
+        if (
+            small < large * NONE
+        ):  # it had nothing to do in the small trial: an index that is made once, perhaps
+            return large
+        rate = max(0.0, large - small) / max(1, self.large.size - self.small.size)
+        return large + rate * (self.sample.size - self.large.size)
 
     def _learnt(self) -> float:
         """Bytes of the corpus whose texts a tokenizer is learnt from, dropped documents included."""

@@ -7,8 +7,10 @@ own and is impure, so nothing is remembered between runs.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
@@ -39,6 +41,7 @@ THREADS: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 22),
 }
 IN_FLIGHT: Final = 3  # tasks a thread: one runs, the next waits beside it, one is on its way
+SEED: Final = "pipeline.seed"  # what workers have loaded before their first task
 RETRIES: Final = 3  # a task whose worker died is given to another this often
 
 
@@ -153,7 +156,7 @@ def prepare(name: str) -> None:
     """
     if name.partition(":")[0] != "local":
         return
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed", "pipeline.seed"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["distributed", SEED])
     before = dict(os.environ)
     os.environ.update(THREADS)
     try:
@@ -161,6 +164,18 @@ def prepare(name: str) -> None:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def like_a_worker() -> None:
+    """Starts this command again in a worker's environment, unless it is in it; then loads what workers have loaded.
+
+    For measurements that shall hold for workers: allocators and threads are set up when a process begins.
+    """
+    if any(os.environ.get(name) != value for name, value in THREADS.items()):
+        os.execve(  # noqa: S606 - this very command
+            sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **THREADS}
+        )
+    importlib.import_module(SEED)
 
 
 def cores() -> int:

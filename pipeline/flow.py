@@ -122,9 +122,8 @@ class Flow:
 
     # ---------------------------------------------------------------- steps
 
-    def _step(self, stage: Stage, step: str, tasks: Sequence[Task]) -> list[Marker]:
+    def step(self, word: str, step: str, tasks: Sequence[Task]) -> list[Marker]:
         """The markers of the tasks, made where they are missing."""
-        word = stage.word()
         stems = [Path(task["out"]) for task in tasks]
         if word in self._force and self._executor is not None:
             for stem in stems:
@@ -165,7 +164,8 @@ class Flow:
         if done < total:
             raise KeyboardInterrupt
 
-    def _task(self, operation: str, stage: Stage, files: Mapping[str, Any], out: Path, **more: Any) -> Task:
+    def task(self, operation: str, stage: Stage, files: Mapping[str, Any], out: Path, **more: Any) -> Task:
+        """What a worker is told."""
         return {
             "op": operation,
             "build": build_digest(),
@@ -231,8 +231,8 @@ class Flow:
             covered = [[f.name, f.sha256] for f in piece.files]
             name = f"{piece.name}-{short(covered, piece.start, piece.stop, piece.first_record)}"
             out = self.store / stage.word() / short(identity) / name
-            tasks.append(self._task("read", own, {}, out, spec=self._spec(asdict(piece))))
-        slices = self._step(stage, "read", tasks)
+            tasks.append(self.task("read", own, {}, out, spec=self._spec(asdict(piece))))
+        slices = self.step(stage.word(), "read", tasks)
         parts = [
             marker
             for piece in slices
@@ -254,8 +254,8 @@ class Flow:
         if stage.publishes:
             paths, digests = self._needs(stage)
             key = short(stage_identity(stage, stage.artifact_identity(), digests), "learnt")
-            task = self._task("learn", stage, paths, self.store / stage.word() / key / "learnt")
-            learnt = self._step(stage, "learn", [task])
+            task = self.task("learn", stage, paths, self.store / stage.word() / key / "learnt")
+            learnt = self.step(stage.word(), "learn", [task])
         return self._applied(stage, stage.wanted, None, learnt, {"learn": learnt} if learnt else {})
 
     def _global(self, stage: Global) -> Walked:
@@ -269,8 +269,8 @@ class Flow:
         if not stage.rounds and stage.publishes:
             identity = stage_identity(stage, stage.identity(), digests)
             out = self.store / stage.word() / short(identity) / "settled"
-            task = self._task("settle", stage, paths, out, turn=-1, last=True)
-            steps["settle"] = self._step(stage, "settle", [task])
+            task = self.task("settle", stage, paths, out, turn=-1, last=True)
+            steps["settle"] = self.step(stage.word(), "settle", [task])
         done = self._applied(stage, stage.needed, ruling, steps.get("settle", []), steps)
         done.files |= store.artifacts([ruling] if ruling else [])
         return done
@@ -285,10 +285,8 @@ class Flow:
             view, seen = self._view(stage, part, stage.survey_reads(turn))
             told, heard = exchange.told(ruling, part)
             out = folder / f"{loaded.path.stem}-{short(seen, heard)}"
-            tasks.append(
-                self._task("survey", stage, paths, out, view=view, ruling=told, part=part, turn=turn)
-            )
-        return self._step(stage, f"survey {turn}", tasks)
+            tasks.append(self.task("survey", stage, paths, out, view=view, ruling=told, part=part, turn=turn))
+        return self.step(stage.word(), f"survey {turn}", tasks)
 
     def _ruled(
         self, stage: Global, turn: int, findings: list[Marker], paths: dict[str, Any], digests: dict[str, Any]
@@ -306,7 +304,7 @@ class Flow:
         spec = self._spec(sent)
         groups = exchange.ranges(loads, DECIDED_TOGETHER) or [(0,)]
         tasks = [
-            self._task(
+            self.task(
                 "decide",
                 stage,
                 paths,
@@ -317,11 +315,11 @@ class Flow:
             )
             for group in groups
         ]
-        decided = self._merged(stage, turn, self._step(stage, f"decide {turn}", tasks), folder, paths)
+        decided = self._merged(stage, turn, self.step(stage.word(), f"decide {turn}", tasks), folder, paths)
         spec = self._spec([str(marker.data) for marker in decided])
         last = turn == stage.rounds - 1
-        task = self._task("settle", stage, paths, folder / "ruling", turn=turn, last=last, spec=spec)
-        return self._step(stage, f"settle {turn}", [task])[0]
+        task = self.task("settle", stage, paths, folder / "ruling", turn=turn, last=last, spec=spec)
+        return self.step(stage.word(), f"settle {turn}", [task])[0]
 
     def _merged(
         self, stage: Global, turn: int, decided: list[Marker], folder: Path, paths: dict[str, Any]
@@ -331,7 +329,7 @@ class Flow:
         while most is not None and len(decided) > 1 and sum(marker["rows"] for marker in decided) > most:
             pairs = [decided[k : k + 2] for k in range(0, len(decided), 2)]
             tasks = [
-                self._task(
+                self.task(
                     "merge",
                     stage,
                     paths,
@@ -341,7 +339,7 @@ class Flow:
                 )
                 for number, pair in enumerate(pairs)
             ]
-            decided = self._step(stage, f"merge {turn}", tasks)
+            decided = self.step(stage.word(), f"merge {turn}", tasks)
             again += 1
         return decided
 
@@ -363,8 +361,8 @@ class Flow:
             view, seen = self._view(stage, part, (*columns, *stage.optional))
             told, heard = exchange.told(ruling, part)
             out = folder / f"{loaded.path.stem}-{short(seen, heard, [sha256 for _, sha256 in own.values()])}"
-            tasks.append(self._task("apply", stage, paths, out, view=view, ruling=told, part=part))
-        parts = self._step(stage, "apply", tasks)
+            tasks.append(self.task("apply", stage, paths, out, view=view, ruling=told, part=part))
+        parts = self.step(stage.word(), "apply", tasks)
         key = short(identity, [marker.sha256 for marker in parts], [sha256 for _, sha256 in own.values()])
         return Walked(stage, key, identity, parts, steps, own)
 
@@ -376,8 +374,8 @@ class Flow:
         for part, loaded in enumerate(self._parts()):
             view, seen = self._view(stage, part, (*stage.reads, *stage.optional))
             out = folder / f"{loaded.path.stem}-{short(seen)}"
-            tasks.append(self._task("route", stage, paths, out, view=view, ruling=None, part=part))
-        routed = self._step(stage, "route", tasks)
+            tasks.append(self.task("route", stage, paths, out, view=view, ruling=None, part=part))
+        routed = self.step(stage.word(), "route", tasks)
         key = short(identity, [marker.sha256 for marker in routed])
         home = self.store / stage.word() / key
         weights: dict[int, int] = {}
@@ -388,13 +386,13 @@ class Flow:
                 weights[int(bucket)] = weights.get(int(bucket), 0) + weight
         spec, packed = self._spec(sent), str(home / "packed")
         tasks = [
-            self._task(
+            self.task(
                 "write", stage, paths, home / name, name=name, buckets=buckets, folder=packed, spec=spec
             )
             for name, buckets in stage.groups(weights).items()
         ]
-        shards = self._step(stage, "write", tasks)
+        shards = self.step(stage.word(), "write", tasks)
         spec = self._spec([marker["entry"] for marker in shards])
-        task = self._task("manifest", stage, paths, home / "manifest", folder=packed, spec=spec)
-        steps = {"route": routed, "write": shards, "manifest": self._step(stage, "manifest", [task])}
+        task = self.task("manifest", stage, paths, home / "manifest", folder=packed, spec=spec)
+        steps = {"route": routed, "write": shards, "manifest": self.step(stage.word(), "manifest", [task])}
         return Walked(stage, key, identity, [], steps, {"packed": (home / "packed", key)})

@@ -1,7 +1,7 @@
 """Results in the store that no run refers to: listed, and removed on request.
 
 A run needs the files that its record names, the parts of the slices among them, whatever lies beside its rulings
-and shards (a rerun looks at it), its documents table and its training. While the newest runs are unfinished, what
+and shards (a rerun looks at it), its documents table with the statistics, and its training. While the newest runs are unfinished, what
 was written since the first of them began is kept, too: the next run goes on from there. Notes to tasks (`specs`)
 are kept while a run is as old; they are written again when they are needed. To let go of a run's
 results, delete its folder under WORK/runs.
@@ -39,7 +39,7 @@ def unused(work: Path) -> list[Unused]:
         work: the folder of results.
     """
     store = work / "store"
-    needed, folders, inodes = _needed(work)
+    needed, folders = _needed(work)
     since = _unfinished(work)
     oldest = min((float(run.record().get("started", 0.0)) for run in runs.every(work)), default=since)
     found: dict[Path, list[Path]] = {}
@@ -49,11 +49,7 @@ def unused(work: Path) -> list[Unused]:
         about = path.lstat()
         if path.parent == store / "specs" and about.st_mtime >= oldest - EARLY:
             continue
-        if (
-            about.st_ino in inodes
-            or path.with_suffix(".parquet") in inodes.values()
-            or about.st_mtime >= since
-        ):
+        if about.st_mtime >= since:
             continue
         found.setdefault(path.parent, []).append(path)
     return [
@@ -82,15 +78,15 @@ def remove(work: Path) -> list[Unused]:
     return found
 
 
-def _needed(work: Path) -> tuple[set[Path], set[Path], dict[int, Path]]:
-    """Files that runs need, folders that they need whole, and the documents tables by inode."""
+def _needed(work: Path) -> tuple[set[Path], set[Path]]:
+    """Files that runs need, and folders that they need whole."""
     needed: set[Path] = set()
     folders: set[Path] = set()
-    inodes: dict[int, Path] = {}
-    store = work / "store"
-    tables = {path.stat().st_ino: path for path in (store / "documents").glob("*.parquet")}
     for run in runs.every(work):
-        for entry in run.record().get("stages", ()):
+        record = run.record()
+        for stems in record.get("statistics", {}).values():
+            needed |= {path for stem in stems for path in _files(Path(stem))}
+        for entry in record.get("stages", ()):
             stems = [Path(stem) for stem in entry["parts"]]
             for step, named in entry["steps"].items():
                 stems += [Path(stem) for stem in named]
@@ -101,11 +97,7 @@ def _needed(work: Path) -> tuple[set[Path], set[Path], dict[int, Path]]:
         for link in ("packed", "train"):
             if (run.path / link).exists():
                 folders.add((run.path / link).resolve())
-        for path in (run.path / "documents").glob("*.parquet"):
-            inode = path.stat().st_ino
-            if inode in tables:
-                inodes[inode] = tables[inode]
-    return needed, {folder.resolve() for folder in folders} | folders, inodes
+    return needed, {folder.resolve() for folder in folders} | folders
 
 
 def _files(stem: Path) -> Iterator[Path]:

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+from rich.table import Table
+
 from pipeline.flow import Walked
+from pipeline.plain import plain
 from pipeline.recipe import Recipe
 from pipeline.store import read_table
 from stages.base import Source, StageError
@@ -52,6 +56,27 @@ class Mixture:
     groups: tuple[Group, ...]
     note: str
     problem: str | None = None
+
+    def show(self, console: Console) -> None:
+        """Prints it as a table."""
+        console.print(f"\nmixture: {self.note}", highlight=False)
+        if self.problem:
+            console.print(self.problem, highlight=False)
+        table = Table(
+            "group", "share", "target", "documents", "available", "epochs", box=None, pad_edge=False
+        )
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for group in self.groups:
+            counts = (group.target, group.documents, group.available)
+            table.add_row(
+                plain(group.name),
+                "?" if group.share is None else f"{group.share:.2%}",
+                *("?" if count is None else f"{count:,}" for count in counts),
+                "?" if group.epochs is None else f"{group.epochs:.2f}",
+            )
+        if self.groups:
+            console.print(table)
 
 
 def mixture(recipe: Recipe, walked: Sequence[Walked]) -> Mixture | None:

@@ -1,6 +1,6 @@
 """One run, from the lease to the report.
 
-    lease -> walk the stages (conservation, alarms) -> train -> documents -> report -> done
+    lease -> walk the stages (conservation, alarms) -> documents -> report -> train -> report -> done
 
 A run that finds everything fresh does nothing and says so. A run that fails keeps every finished result, and
 its folder says what happened. Computing is `flow.py`'s business, judging `ledger.py`'s.
@@ -29,6 +29,7 @@ from pipeline.recipe import Recipe
 from pipeline.report import training
 from pipeline.runs import Run
 from pipeline.store import Marker, read_table
+from pipeline.tabulate import VERSION
 from pipeline.training import stopping_on_signals, train_on
 from stages.base import Global, Source, StageError
 
@@ -100,10 +101,7 @@ def run(recipe: Recipe, choice: Choice, where: str, watcher: Watcher) -> tuple[R
         flow = Flow(recipe, recipe.work, workers, watcher.step, stopping)
         try:
             complete = _walk(flow, choice, begun, watcher)
-            packed = flow.walked[-1].files.get("packed")
-            if complete and packed is not None and recipe.train is not None:
-                begun.trained = _train(recipe, packed[0], packed[1], watcher, begun)
-            return _conclude(flow, begun, complete)
+            return _conclude(flow, begun, complete, watcher)
         except BaseException as error:
             begun.failed(error)
             if isinstance(error, StageError):
@@ -161,19 +159,30 @@ def _examples(flow: Flow, done: Walked, book: ledger.Ledger) -> str:
     return f"For example, of {worst!r}: {', '.join(told[:3])}." if told else ""
 
 
-def _conclude(flow: Flow, begun: _Begun, complete: bool) -> tuple[Run, bool]:
-    """Documents and report, unless an earlier run made the very same ones."""
-    digest = short([done.key for done in flow.walked], begun.trained or "")
+def _conclude(flow: Flow, begun: _Begun, complete: bool, watcher: Watcher) -> tuple[Run, bool]:
+    """Documents, report and training, unless an earlier run made the very same ones.
+
+    There is a report before the training begins, so that one that fails takes nothing else along.
+    """
+    packed = flow.walked[-1].files.get("packed")
+    trained: Path | None = None
+    if complete and packed is not None and flow.recipe.train is not None:
+        trained = flow.store / "train" / short(packed[1], dict(flow.recipe.train))
+    ready = trained is None or (trained / "summary.json").is_file()
+    digest = short(VERSION, [done.key for done in flow.walked], trained.name if trained else "")
     earlier = runs.latest(flow.work, digest=digest, state="done")
-    if earlier is not None and not begun.made and (earlier.path / "report.json").is_file():
+    if earlier is not None and ready and not begun.made and (earlier.path / "report.json").is_file():
         return earlier, False
     run = begun.run()
     run.update(digest=digest, complete=complete, inputs=str(flow.recipe.base))
-    if "packed" in flow.walked[-1].files:
-        _link(run.path / "packed", flow.walked[-1].files["packed"][0])
-    if begun.trained is not None:
-        _link(run.path / "train", flow.store / "train" / begun.trained)
+    if packed is not None:
+        _link(run.path / "packed", packed[0])
     documents.write(flow, run)
+    if packed is not None and trained is not None:
+        _link(run.path / "train", trained)
+        if not ready:
+            report.write(flow.recipe, run)
+            _train(flow.recipe, packed[0], trained, run, watcher)
     report.write(flow.recipe, run)
     run.update(state="done", finished=round(time.time(), 3))
     run.journal("done")
@@ -194,7 +203,6 @@ class _Begun:
         self._run: Run | None = None
         self._waiting: list[dict[str, Any]] = []
         self.made = 0
-        self.trained: str | None = None
 
     def run(self) -> Run:
         """The run's folder, made now if need be."""
@@ -256,16 +264,10 @@ def entry(done: Walked, book: ledger.Ledger, work: Path) -> dict[str, Any]:
     }
 
 
-def _train(recipe: Recipe, packed: Path, key: str, watcher: Watcher, begun: _Begun) -> str:
-    """Trains on the shards in a process of its own; returns the training's key."""
-    config = dict(recipe.train or {})
-    key = short(key, config)
-    out = recipe.work / "store" / "train" / key
-    if not (out / "summary.json").is_file():
-        begun.run().journal("train", out=str(out))
-        begun.made += 1
-        try:
-            train_on(packed, out, config, watcher)
-        finally:
-            training.write(out, recipe.name)
-    return key
+def _train(recipe: Recipe, packed: Path, out: Path, run: Run, watcher: Watcher) -> None:
+    """Trains on the shards in a process of its own, and writes the training's page however it ends."""
+    run.journal("train", out=str(out))
+    try:
+        train_on(packed, out, dict(recipe.train or {}), watcher)
+    finally:
+        training.write(out, recipe.name)

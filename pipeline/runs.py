@@ -53,6 +53,9 @@ class Run:
             entry["parts"] = [str(self.work / stem) for stem in entry["parts"]]
             for step, stems in entry["steps"].items():
                 entry["steps"][step] = [str(self.work / stem) for stem in stems]
+        statistics = found.get("statistics", {})
+        for name, stems in statistics.items():
+            statistics[name] = [str(self.work / stem) for stem in stems]
         return found
 
     def documents(self) -> list[Path]:

@@ -6,6 +6,7 @@ order. Only reads; does not know what the columns mean.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import IntegrityError
+from pipeline import statistics
+from pipeline.errors import IntegrityError, RecipeError
 from pipeline.runs import Run
-from pipeline.store import Marker, read_marker, read_table
+from pipeline.statistics import Statistics
+from pipeline.store import Marker, artifacts, read_marker, read_table
 from stages.naming import stage_class
 
 
@@ -80,6 +83,25 @@ class Stored:
         return None
 
     @cached_property
+    def statistics(self) -> Statistics:
+        """What was counted of all documents, dead ones included, and `shards`: of all shards.
+
+        Raises:
+            RecipeError: the run did not get as far as counting.
+        """
+        named = self.record.get("statistics")
+        if named is None:
+            self.run.documents()  # complains of a run that did not get so far
+            raise RecipeError([f"run {self.run.id}: an older version made it; run its recipe again"])
+        found = statistics.merged(map(self._counted, named["parts"]))
+        return {**found, "shards": [self._counted(stem) for stem in named["shards"]]}
+
+    def _counted(self, stem: str) -> dict[str, Any]:
+        path, _ = artifacts([self.marker(stem)])[statistics.FILE]
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+
+    @cached_property
     def files(self) -> list[Path]:
         """The files of the documents table, a part each.
 
@@ -114,6 +136,38 @@ class Stored:
         found: dict[str, Any] = read_columns(self.files[part], columns).slice(place, 1).to_pylist()[0]
         return found
 
+    def rows_at(self, rows: Iterable[int], columns: list[str] | None = None) -> dict[int, dict[str, Any]]:
+        """Some rows of the documents table, each part's file opened once."""
+        return {
+            row: own
+            for part, places in self._by_part(rows).items()
+            for row, own in zip(
+                places,
+                read_columns(self.files[part], columns)
+                .take(pa.array([row - int(self.bounds[part]) for row in places]))
+                .to_pylist(),
+                strict=True,
+            )
+        }
+
+    def locate(self, ids: Sequence[str]) -> dict[str, int]:
+        """The rows of some doc_ids, part after part; unknown ids are left out."""
+
+        def search(part: int) -> dict[str, int]:
+            found = rows_of(read_columns(self.files[part], ["doc_id"]), ids)
+            return {doc: row + int(self.bounds[part]) for doc, row in found.items()}
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return {
+                doc: row for found in pool.map(search, range(len(self.files))) for doc, row in found.items()
+            }
+
+    def _by_part(self, rows: Iterable[int]) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for row in sorted(set(rows)):
+            found.setdefault(self.place(row)[0], []).append(row)
+        return found
+
     def names(self, entry: Mapping[str, Any]) -> list[str]:
         """The columns that a stage wrote, `reason` and `alive` among them."""
         return list(self._schema(entry).names)
@@ -135,7 +189,12 @@ class Stored:
         return pa.chunked_array(parts)
 
     def texts(
-        self, rows: Iterable[int], *, before: str | None = None, most: int | None = None
+        self,
+        rows: Iterable[int],
+        *,
+        before: str | None = None,
+        most: int | None = None,
+        first: bool = False,
     ) -> dict[int, str]:
         """The text of documents, as the stages left it last.
 
@@ -143,13 +202,14 @@ class Stored:
             rows: which documents.
             before: a stage; the text is what that stage read.
             most: characters to return at most of each.
+            first: the text as load read it instead.
 
         Returns:
             Row -> text; a record that could not be read has none and is left out.
         """
-        by_part: dict[int, list[int]] = {}
-        for row in sorted(set(rows)):
-            by_part.setdefault(self.place(row)[0], []).append(row)
+        by_part = self._by_part(rows)
+        if first:
+            before = self.stages[1]["stage"] if len(self.stages) > 1 else None
 
         def read(part: int) -> dict[int, str]:
             wanted = by_part[part]

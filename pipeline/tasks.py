@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import exchange, view
+from pipeline import exchange, statistics, tabulate, view
 from pipeline.errors import InfrastructureFailed, StageFailed
 from pipeline.keys import build_digest
 from pipeline.store import Marker, file_sha256, mark, publish, read_table, sync_folder, writing, writing_named
@@ -66,6 +66,8 @@ def _operate(stage: Stage, task: Task, started: float) -> Marker:
     match task["op"], stage:
         case "read", Source():
             return read_slice(stage, task, started)
+        case "tabulate", Source():
+            return _tabulate(stage, task, started)
         case "apply", Local() | Global():
             return _apply(stage, task, started)
         case "survey", Global():
@@ -84,6 +86,8 @@ def _operate(stage: Stage, task: Task, started: float) -> Marker:
             return _write(stage, task, started)
         case "manifest", Shuffle():
             return _manifest(stage, task, started)
+        case "inspect", Shuffle():
+            return _inspect(task, started)
         case operation, _:
             raise StageFailed(
                 f"stage {stage.word()} is a {type(stage).__base__}, which knows no {operation!r}"
@@ -287,3 +291,22 @@ def _manifest(stage: Shuffle, task: Task, started: float) -> Marker:
     }
     sync_folder(folder)
     return mark(Path(task["out"]), {"files": files, "rows": 0, **_cost(started)})
+
+
+def _tabulate(load: Source, task: Task, started: float) -> Marker:
+    """A part of the documents table, and its statistics beside it."""
+    parts = [(word, Path(path)) for word, path in task["parts"]]
+    table, aside = tabulate.tabulate(parts, tabulate.metadata_columns(load))
+    chosen = statistics.phrases.sampled(table.column("doc_id"), task["level"])
+    found = statistics.of_part(table, aside, task["clean"], chosen, lambda rows: tabulate.texts(parts, rows))
+    stem = Path(task["out"])
+    files = _artifacts(stem, {statistics.FILE: json.dumps(found, ensure_ascii=False).encode()})
+    return publish(stem, table, {"rows": table.num_rows, "files": files, **_cost(started)}, parquet=True)
+
+
+def _inspect(task: Task, started: float) -> Marker:
+    """The statistics of a shard."""
+    found = statistics.shards.of_shard(Path(task["shard"]))
+    stem = Path(task["out"])
+    files = _artifacts(stem, {statistics.FILE: json.dumps(found).encode()})
+    return mark(stem, {"rows": found["rows"], "files": files, **_cost(started)})

@@ -23,26 +23,30 @@ from pipeline import documents, ledger, report, runs, tasks
 from pipeline.flow import Flow, Walked
 from pipeline.inputs import Inputs
 from pipeline.recipe import Recipe
-from pipeline.report import samples
 from pipeline.run import entry
 from pipeline.store import Marker, read_marker
-from pipeline.stored import Stored
 from pipeline.tasks import Task, perform
 from stages.base import Source
 from stages.naming import stage_class
 
 REPORT = "report"
 """What the driver does when the stages are done: documents table and report."""
-EXCERPTS = "excerpts"
-"""The step of it that reads texts: of so many documents, however large the corpus is."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What one task took: bytes of the corpus it is about, CPU seconds, bytes that the process grew by."""
+    """What one task took.
+
+    Attributes:
+        size: bytes of the corpus that it is about.
+        seconds: CPU seconds.
+        before: bytes that the process held before it; 0 if nobody looked.
+        grown: bytes that the process grew by in it.
+    """
 
     size: int
     seconds: float
+    before: int
     grown: int
 
 
@@ -81,13 +85,14 @@ class Trial:
         return sum(one.seconds for some in self.spent.values() for one in some)
 
 
-def trial(recipe: Recipe, inputs: Inputs, rows: Mapping[str, list[pa.Table]]) -> Trial:
+def trial(recipe: Recipe, inputs: Inputs, rows: Mapping[str, list[pa.Table]], documents_in_all: int) -> Trial:
     """Walks the recipe over some rows, then makes their documents table and report.
 
     Args:
         recipe: what to do.
         inputs: digests of the sources' files.
         rows: slice -> its parts, as `Source.read` would give them.
+        documents_in_all: of the corpus that they are drawn from.
     """
     made = Trial()
     with tempfile.TemporaryDirectory(prefix="gristmill-estimate-", ignore_cleanup_errors=True) as scratch:
@@ -105,15 +110,9 @@ def trial(recipe: Recipe, inputs: Inputs, rows: Mapping[str, list[pa.Table]]) ->
         run.update(run=run.id, name=recipe.name, recipe=str(recipe.path), stages=entries, started=0)
         if "packed" in flow.walked[-1].files:
             (run.path / "packed").symlink_to(flow.walked[-1].files["packed"][0])
+        documents.write(flow, run, documents_in_all)
         with _measured(made, REPORT, "rest", made.size):
-            documents.write(flow, run)
             report.write(recipe, run)
-        with _measured(made, REPORT, EXCERPTS, made.size):
-            samples.gather(Stored(run), [report.counts.stage_facts(e) for e in run.record()["stages"]])
-        (whole,), (some,) = made.spent[REPORT, "rest"], made.spent[REPORT, EXCERPTS]
-        made.spent[REPORT, "rest"] = [
-            Spent(whole.size, max(0.0, whole.seconds - some.seconds), max(0, whole.grown - some.grown))
-        ]
         made.disk[REPORT] = sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file())
     return made
 
@@ -158,13 +157,13 @@ class _Meter:
     def map(self, some: Iterable[Task]) -> Iterator[dict[str, Any]]:
         """Receipts in the order of the tasks."""
         for task in some:
-            word, drawn = task["stage"]["word"], []
+            word, drawn = REPORT if task["op"] in {"tabulate", "inspect"} else task["stage"]["word"], []
             step = f"{task['op']} {task['turn']}" if "turn" in task else task["op"]
             if task["op"] == "read":
                 drawn = self._rows.get(tasks.spec(task)["name"], [])
                 size = sum(int(table["bytes"].to_numpy().sum()) for table in drawn)
             else:
-                size = _part(task) if "part" in task else self._all
+                size = _part(task) if {"part", "parts"} & set(task) else self._all
             with _measured(self._made, word, step, size, memory=2 * size >= self._largest):
                 if task["op"] == "read":
                     tasks.read_slice(_Drawn(task, drawn), task, 0.0)  # type: ignore[arg-type] # it reads like one
@@ -181,7 +180,8 @@ class _Meter:
 
 def _part(task: Task) -> int:
     """Bytes of text of a task's part, as load read it."""
-    path = Path(task["view"]["columns"]["doc_id"])  # load's file, whatever the stage
+    # Load's file, whatever the stage.
+    path = Path(task["parts"][0][1] if "parts" in task else task["view"]["columns"]["doc_id"])
     return sum(
         row["bytes"] for row in (read_marker(path.with_suffix("")) or {"ledger": {}})["ledger"].values()
     )
@@ -221,7 +221,7 @@ class _measured:  # noqa: N801 - reads as a statement
     def __exit__(self, *_: object) -> None:
         seconds = cpu() - self._started
         grown = max(0, high() - self._before) if self._memory else 0
-        self._into.append(Spent(self._size, seconds, grown))
+        self._into.append(Spent(self._size, seconds, self._before, grown))
 
 
 def settled() -> int:

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import ledger
-from pipeline.documents import hexadecimal
 from pipeline.errors import StageFailed
 from pipeline.runs import Run
 from pipeline.store import inspect, read_marker, read_table
 from pipeline.stored import Stored
+from pipeline.tabulate import hexadecimal
 from stages.packed import TOKENIZER, Packed, PackedError, Split
 
 __all__ = ["verify"]
@@ -63,6 +63,8 @@ def _results(stored: Stored) -> Iterator[tuple[str, str]]:
             stems |= dict.fromkeys(found, (entry["stage"], f" ({step})"))
         if "read" not in entry["steps"]:  # markers of slices vouch for the parts cut from them
             stems |= dict.fromkeys(entry["parts"], (entry["stage"], ""))
+    for name, found in stored.record.get("statistics", {}).items():
+        stems |= dict.fromkeys(found, ("documents", f" ({name})"))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         states = pool.map(lambda stem: inspect(Path(stem))[0], stems)
         for (stem, (stage, step)), state in zip(stems.items(), states, strict=True):

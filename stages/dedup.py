@@ -51,12 +51,13 @@ def _samples(removed: pa.Table, survivor: bytes) -> list[str]:
 class Dedup(Global):
     """Exact, then MinHash-LSH over the whole corpus; every candidate is verified by its Jaccard similarity."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text", "source")
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "duplicate_of": DOC_ID,
         "similarity": pa.float64(),
         "cluster_size": pa.int32(),
+        "survivor_source": pa.string(),
         "signature": pa.list_(pa.uint32()),
         "text": TEXT,
         "bytes": pa.int64(),
@@ -66,6 +67,7 @@ class Dedup(Global):
         "duplicate_of": "the kept document that it repeats",
         "similarity": "Jaccard similarity of the two, verified; 1 for exact copies",
         "cluster_size": "documents that stand in for one another, the kept one included",
+        "survivor_source": "the source of that kept document",
         "signature": "MinHash values over the shingles, where `signatures` asks for them",
         "text": "the text without passages that too many documents have, where `lines` is set",
         "bytes": "its bytes in UTF-8",

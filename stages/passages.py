@@ -24,6 +24,7 @@ VERDICT: Final = (
     pa.field("duplicate_of", DOC_ID),
     pa.field("similarity", pa.float64()),
     pa.field("cluster_size", pa.int32()),
+    pa.field("survivor_source", pa.string()),
     pa.field("reason", pa.string()),
 )
 """What verification says of a member of a cluster."""

@@ -53,11 +53,11 @@ def _sets(findings: pa.Table, order: I64, form: I64, leaders: I64) -> tuple[U64,
 def verdicts(
     findings: pa.Table, keys: Sequence[npt.NDArray[Any]], threshold: float, *, exact: bool
 ) -> pa.Table:
-    """{part, row, doc_id, duplicate_of, similarity, cluster_size, reason}, a row a member of a cluster.
+    """{part, row, doc_id, duplicate_of, similarity, cluster_size, survivor_source, reason}, a row a member.
 
     Args:
-        findings: candidates of whole components: {part, row, component, doc_id, form, address, chars, letters,
-            shingles}; `address` 0 where there is none.
+        findings: candidates of whole components: {part, row, component, doc_id, form, address, source, chars,
+            letters, shingles}; `address` 0 where there is none.
         keys: sort keys of the candidates, the most important last: who is to be kept first.
         threshold: least Jaccard similarity of a removed document with its survivor.
         exact: whether documents of one form are copies however short they are.
@@ -96,6 +96,7 @@ def verdicts(
             "duplicate_of": whole(found["doc_id"]).take(pa.array(kept, mask=~removed)),
             "similarity": pa.array(similarity[own], mask=~removed | (why[own] == "url")),
             "cluster_size": pa.array(cluster[members].astype(np.int32)),
+            "survivor_source": whole(found["source"]).take(pa.array(kept, mask=~removed)),
             "reason": pa.array(why[own], pa.string(), mask=~removed),
         }
     )

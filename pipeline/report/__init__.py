@@ -84,7 +84,7 @@ def facts(stored: Stored) -> dict[str, Any]:
 
     The keys `run`, `stages`, `tokens`, `mixture`, `contamination` and `packing` are fixed.
     """
-    table = counts.Documents(stored)
+    table = counts.Counted(stored.statistics)
     stages = [counts.stage_facts(entry) for entry in stored.stages]
     found: dict[str, Any] = {
         "run": stored.run.id,
@@ -96,15 +96,16 @@ def facts(stored: Stored) -> dict[str, Any]:
         "tokens": table.tokens(),
         "mixture": outcomes.mixture(stored, table),
         "contamination": outcomes.contamination(stored, table),
-        "copies_lost": outcomes.copies_lost(table),
+        "copies_lost": table.counts["copies_lost"],
         "packing": shards.packing(stored),
         "funnel": counts.funnel(stages),
         "sources": table.by("source"),
         "languages": table.by("lang"),
-        "lengths": table.lengths(),
+        "lengths": table.counts["lengths"],
         "metrics": metrics.metrics(stored),
-        "duplicates": duplicates.duplicates(stored, table),
-        "domains": table.domains(stored.column("url")),
+        "duplicates": duplicates.duplicates(stored),
+        "domains": table.domains(),
+        "vocabulary": table.vocabulary(),
         "ledger": counts.ledger(stages),
         "training": outcomes.training(stored.run.path),
         "versions": counts.versions(stored),

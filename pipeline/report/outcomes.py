@@ -1,6 +1,6 @@
 """What came of the run: mixture, contamination, training, and a verdict on each.
 
-Reads the ruling of mix, the documents table and the trainer's metrics. A part of the recipe that did not run
+Reads the ruling of mix, the parts' statistics and the trainer's metrics. A part of the recipe that did not run
 leaves its section empty.
 """
 
@@ -10,49 +10,39 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from pipeline.report.counts import Documents
+from pipeline.report.counts import Counted
 from pipeline.stored import Stored
 
 _TOLD: Final = ("items", "repeated", "checkable", "not_checkable", "share", "longest", "matched_tokens",
                 "matched_characters")  # fmt: skip
 
+_NOWHERE: Final = {"documents": 0, "dropped": 0, "regions": 0, "characters_dropped": 0, "items": {}}
+
 CLOSE: Final = 0.01  # a mixture that is off by less than one in a hundred is what was asked for
 
 
-def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
+def mixture(stored: Stored, counted: Counted) -> list[dict[str, Any]]:
     """A group each: documents, available and target tokens, epochs, and what the kept documents realise.
 
     `available` and `target` are mix's own: exact tokens, each document's end included, if tokenize ran before
-    it, else an estimate from bytes. `realised` is counted in the documents table, ends included.
+    it, else an estimate from bytes. `realised` is counted document by document, ends included.
     """
-    entry = stored.entry("mix")
-    if entry is None:
+    if stored.entry("mix") is None:
         return []
-    kept = table.table.filter(table.kept)
-    column = stored.column("mix_group")
-    group = (kept.column("source") if column is None else column.filter(table.kept)).combine_chunks()
-    repeats = kept.column("repeats").cast(pa.int64())
-    ends = pc.multiply(repeats, pc.greater(kept.column("tokens"), 0).cast(pa.int64()))
-    sized = pc.add(kept.column("repeated"), ends)
-    counted = pa.table({"group": group, "documents": kept.column("documents"), "realised": sized})
-    sums = counted.group_by("group", use_threads=False).aggregate([("documents", "sum"), ("realised", "sum")])
-    realised = {row["group"]: row for row in sums.to_pylist()}
+    realised = counted.kept("mix_group")
     ruling = stored.ruling("mix")
     planned = {row["group"]: row for row in ruling.to_pylist()} if ruling is not None else {}
-    total = sum(row["realised_sum"] or 0 for row in realised.values())
+    total = sum(row["repeated"] + row["ends"] for row in realised.values())
     aim = sum(row["target"] for row in planned.values())
     rows = []
     for name in sorted({*realised, *planned}):
-        found, plan = realised.get(name, {}), planned.get(name, {})
-        tokens = found.get("realised_sum")
+        found, plan = realised.get(name), planned.get(name, {})
+        tokens = found["repeated"] + found["ends"] if found is not None and counted.tokenised else None
         target = plan.get("target")
         rows.append(
             {
                 "group": name,
-                "documents": found.get("documents_sum", 0),
+                "documents": found["documents"] if found is not None else 0,
                 "available": plan.get("size"),
                 "weight": plan.get("weight"),
                 "target": target,
@@ -66,57 +56,35 @@ def mixture(stored: Stored, table: Documents) -> list[dict[str, Any]]:
     return rows
 
 
-def contamination(stored: Stored, table: Documents) -> list[dict[str, Any]]:
+def contamination(stored: Stored, counted: Counted) -> list[dict[str, Any]]:
     """A benchmark each: its items, found and not checkable, and the documents and regions with evidence.
 
-    Items and phrases are counted by decontaminate (null if it published no table), documents in the documents
-    table; `characters_dropped` and `tokens_dropped` are of whole documents, null where nobody counted them.
+    Items and phrases are counted by decontaminate (null if it published no table), documents by part;
+    `characters_dropped` and `tokens_dropped` are of whole documents, null where nobody counted them.
     """
     if stored.entry("decontaminate") is None:
         return []
-    column = table.table.column("contamination").combine_chunks()
-    row = pc.list_parent_indices(column)
-    hits = column.flatten()
-    found = pa.table(
-        {
-            "benchmark": hits.field("benchmark"),
-            "item": hits.field("item"),
-            "row": row,
-            "dropped": pc.equal(table.table.column("fate").take(row), "decontaminate"),
-            "characters": table.table.column("chars").take(row),
-            "tokens": table.table.column("tokens").take(row),
-        }
-    )
+    found = counted.counts["contamination"]
     path = stored.artifact("decontaminate", "contamination.json")
     items = {entry["benchmark"]: entry for entry in json.loads(path.read_bytes())} if path else {}
     rows = []
-    for name in sorted({*items, *pc.unique(found.column("benchmark")).to_pylist()}):
-        mine = found.filter(pc.equal(found.column("benchmark"), name))
-        gone = mine.filter(mine.column("dropped")).group_by("row", use_threads=False)
-        lost = gone.aggregate([("characters", "min"), ("tokens", "min")])
-        told = items.get(name, {})
+    for name in sorted({*items, *found}):
+        mine, told = found.get(name, _NOWHERE), items.get(name, {})
         rows.append(
             {
                 "benchmark": name,
-                "documents": len(mine.column("row").unique()),
-                "dropped": lost.num_rows,
-                "regions": mine.num_rows,
-                "items_found": len(mine.column("item").unique()),
+                "documents": mine["documents"],
+                "dropped": mine["dropped"],
+                "regions": mine["regions"],
+                "items_found": len(mine["items"]),
                 **{key: told.get(key) for key in _TOLD},
-                "characters_dropped": pc.sum(lost.column("characters_min")).as_py(),
-                "tokens_dropped": pc.sum(lost.column("tokens_min")).as_py(),
+                "characters_dropped": mine["characters_dropped"] if mine["dropped"] else None,
+                "tokens_dropped": mine.get("tokens_dropped"),
                 "grams": told.get("grams", []),
                 "common_phrases": told.get("common_phrases", []),
             }
         )
     return rows
-
-
-def copies_lost(table: Documents) -> int:
-    """Duplicates whose survivor is contaminated: near copies of it, so they are not brought back."""
-    documents = table.table
-    dropped = documents.filter(pc.equal(documents.column("fate"), "decontaminate")).column("doc_id")
-    return int(pc.sum(pc.is_in(documents.column("duplicate_of"), dropped.combine_chunks())).as_py() or 0)
 
 
 def training(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The shards as the report shows them: fill, documents a row, cuts, digests, and how the vocabulary is used.
 
-Reads the manifest and the shards themselves (memory-mapped, once).
+Reads the manifest and what was counted of each shard.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.compute as pc
 
+from pipeline.statistics.shards import added, merged
 from pipeline.stored import Stored
 from stages.packed import TOKENIZER, Packed
 
@@ -25,18 +25,13 @@ def packing(stored: Stored) -> dict[str, Any]:
         return {}
     packed = Packed(folder)
     manifest = packed.manifest
-    counts = np.zeros(manifest.vocab_size, np.int64)
+    found = {entry["file"]: entry for entry in stored.statistics["shards"]}
+    _, total = merged(found.values())
+    counts = added(np.zeros(manifest.vocab_size, np.int64), total)
     splits: dict[str, Any] = {}
     for name, split in manifest.splits.items():
-        cuts, by_number = 0, np.zeros(1, np.int64)
-        for _, shard in packed.split(name).tables():
-            for batch in shard.to_batches():
-                counts += np.bincount(batch.column("input_ids").flatten().to_numpy(), minlength=len(counts))
-                cuts += pc.sum(pc.greater(batch.column("segment_start").flatten(), 0)).as_py() or 0
-                numbers = np.bincount(pc.list_value_length(batch.column("segment_doc")).to_numpy())
-                by_number = np.pad(by_number, (0, max(0, len(numbers) - len(by_number))))
-                by_number[: len(numbers)] += numbers
-        segments = int((by_number * np.arange(len(by_number))).sum())
+        sums, _ = merged(found[shard.file] for shard in split.shards)
+        segments = sum(number * rows for number, rows in enumerate(sums["rows_by_segments"]))
         counts[manifest.pad_id] -= split.rows * manifest.seq_len - split.tokens
         splits[name] = {
             "rows": split.rows,
@@ -44,8 +39,8 @@ def packing(stored: Stored) -> dict[str, Any]:
             "fill": split.tokens / (split.rows * manifest.seq_len) if split.rows else None,
             "segments": segments,
             "segments_per_row": segments / split.rows if split.rows else None,
-            "rows_by_segments": by_number.tolist(),
-            "cuts": cuts,
+            "rows_by_segments": sums["rows_by_segments"],
+            "cuts": sums["cuts"],
             "shards": [
                 {"file": s.file, "rows": s.rows, "tokens": s.tokens, "sha256": s.sha256} for s in split.shards
             ],

@@ -45,14 +45,20 @@ def recipe(corpus: Path, benchmarks: Path, tokenizer: Path, part_bytes: int) -> 
 
 
 class Family:
-    """A process and all its children: what they hold now, and the CPU seconds they have used so far."""
+    """A process and all its children: what they hold now, and what each used so far.
+
+    Attributes:
+        used: process id -> CPU seconds.
+        held: process id -> the most bytes that it held, pages shared with others included.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.used: dict[int, float] = {}
+        self.held: dict[int, int] = {}
 
     def look(self) -> int:
-        """Bytes held, shared pages counted once; notes the CPU seconds of each process."""
+        """Bytes held, shared pages counted once; notes what each process used."""
         total = 0
         try:
             family = [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
@@ -62,15 +68,17 @@ class Family:
             try:
                 lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
                 times = process.cpu_times()
+                held = process.memory_info().rss
             except (OSError, psutil.Error):  # it ended meanwhile
                 continue
             self.used[process.pid] = times.user + times.system
+            self.held[process.pid] = max(held, self.held.get(process.pid, 0))
             total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
         return total
 
 
-def run(written: Path, work: Path, until: list[str]) -> tuple[float, float, int]:
-    """Wall and CPU seconds, and the largest memory of one run from nothing."""
+def run(written: Path, work: Path, until: list[str]) -> tuple[float, float, int, int]:
+    """Wall and CPU seconds, the most memory of all processes together and of one, of one run from nothing."""
     begun = time.perf_counter()
     command = [*COMMAND, "run", str(written), "--work", str(work), "--executor", "local:2", *until]
     process = subprocess.Popen(
@@ -83,7 +91,7 @@ def run(written: Path, work: Path, until: list[str]) -> tuple[float, float, int]
     wall = time.perf_counter() - begun
     if process.returncode:
         sys.exit(f"the run ended with {process.returncode}; run it by hand: {' '.join(command)}")
-    return wall, sum(family.used.values()), peak
+    return wall, sum(family.used.values()), peak, max(family.held.values())
 
 
 def stages(work: Path, begun: float) -> list[tuple[str, float, float, int, int]]:
@@ -122,5 +130,5 @@ if __name__ == "__main__":
         for name, after, seconds, peak_mb, alive in stages(Path(folder) / f"work{given.runs}", begun):
             print(f"{name:<14} {after:13.2f} s {seconds:14.2f} s {peak_mb:14d} MB {alive:8d}")
     warm = results[1:]
-    print(f"cold {results[0][0]:.1f} s; warm, medians of {len(warm)}: {median(wall for wall, _, _ in warm):.1f} s wall, "
-          f"{median(cpu for _, cpu, _ in warm):.1f} s CPU, {max(peak for _, _, peak in warm) / 1e9:.2f} GB")  # fmt: skip
+    print(f"cold {results[0][0]:.1f} s; warm, medians of {len(warm)}: {median(one[0] for one in warm):.1f} s wall, "
+          f"{median(one[1] for one in warm):.1f} s CPU, {max(one[2] for one in warm) / 1e9:.2f} GB")  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.store import read_marker
 from tests import corpus, results
 from tests.cluster import cluster
 from tests.command import COMMAND, gristmill, start, surroundings
@@ -32,7 +33,7 @@ def markers(work: Path) -> set[str]:
     return {
         path.relative_to(work).as_posix()
         for path in (work / "store").rglob("*.json")
-        if not {"packed", "specs", "inputs.json"} & set(path.parts)
+        if not {"packed", "specs", "inputs.json"} & set(path.parts) and read_marker(path.with_suffix(""))
     }
 
 

@@ -10,22 +10,21 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from resiliparse.parse.html import HTMLTree
 
 from pipeline import report
 from pipeline.bounds import clean_bounds
-from pipeline.report import charts, counts, metrics, outcomes
+from pipeline.report import charts, counts, outcomes
 from pipeline.runs import Run
 from pipeline.stored import Stored
 from tests.command import gristmill
 from tests.pipeline.conftest import NASTY, Pair
+from tests.pipeline.test_statistics import counted
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +114,6 @@ def test_cuts_are_counted_exactly(pair: Pair, facts: dict[str, Any], rows: list[
         assert rule["at"][str(factor)] == beyond
     assert rule["fails"] == rule["at"]["1.0"] == rule["reason"] > 0
     assert sum(words["all"]) == words["documents"] == sum(row["words"] is not None for row in rows)
-
-
-@pytest.mark.parametrize("integer", [True, False])
-def test_a_bin_holds_what_lies_between_its_edges(integer: bool) -> None:
-    """Position and edge are inverse; edges rise."""
-    edges = [metrics.edge(place, integer=integer) for place in range(120)]
-    assert edges == sorted(edges)
-    for place, value in enumerate(edges[2:], 2):
-        assert metrics.position(value, integer=integer) == pytest.approx(place)
 
 
 def test_examples_are_the_least_ids_with_their_survivors(pair: Pair, rows: list[dict[str, Any]]) -> None:
@@ -251,18 +241,6 @@ def test_contamination_is_told_by_benchmark(
     assert [json.loads(row["text"]) for row in phrases] == [row["text"] for row in found["grams"]]
 
 
-def test_copies_whose_survivor_is_contaminated_are_counted() -> None:
-    """They are not brought back; the survivor itself and copies of others do not count."""
-    documents = pa.table(
-        {
-            "doc_id": ["a", "b", "c", "d", "e"],
-            "fate": ["decontaminate", "dedup", "dedup", "kept", "dedup"],
-            "duplicate_of": [None, "a", "a", None, "d"],
-        }
-    )
-    assert outcomes.copies_lost(cast("counts.Documents", SimpleNamespace(table=documents))) == 2
-
-
 def test_the_interactive_page_allows_its_own_script_only(pair: Pair) -> None:
     """`report --interactive`: one script, the one that the policy names by its digest; the plain page has none."""
     path = Path(gristmill("report", "--work", pair.first.work, pair.first.id, "--interactive").stdout.strip())
@@ -274,20 +252,35 @@ def test_the_interactive_page_allows_its_own_script_only(pair: Pair) -> None:
     assert "script" not in re.sub(r"<blockquote.*?</blockquote>", "", plain, flags=re.DOTALL)
 
 
-def test_documents_are_counted_by_registered_domain(pair: Pair) -> None:
+def test_documents_are_counted_by_registered_domain() -> None:
     """Hosts of one owner together, suffixes as the public suffix list has them; addresses are their own."""
-    table = counts.Documents(Stored(pair.first))
-    rows = table.table.num_rows
-    names = [
+    urls = [
         "https://www.example.co.uk/a",
         "http://shop.example.co.uk:80/",
         "https://u@WWW.b.com/x",
         "http://10.0.0.1/",
     ]
-    urls = pa.chunked_array([pa.array([*names, *([None] * (rows - 4))], pa.string())])
-    found = table.domains(urls)
-    assert (found["hosts"], found["domains"]) == (4, 3)
+    found = counts.Counted(counted(url=[*urls, None])).domains()
+    assert (found["hosts"], found["domains"], found["addresses"]) == (4, 3, 4)
     assert {(row["domain"], row["hosts"], row["documents"]) for row in found["top"]} == {
         ("example.co.uk", 2, 2), ("b.com", 1, 1), ("10.0.0.1", 1, 1),
     }  # fmt: skip
-    assert table.domains(None) == {}
+    assert counts.Counted(counted(url=[None])).domains() == {}
+
+
+def test_a_text_that_a_stage_changed_is_shown_as_it_was_read_and_as_it_was_left(tmp_path: Path) -> None:
+    """Beside the excerpt of a dropped document stands what the stages had made of it."""
+    words = "The miller ground the wheat slowly and the great wheel turned beside the river. "
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({"text": f"<br>&nbsp;{words * 3}I\u00e2\u20ac\u2122ll"}) + "\n"
+    )
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "load: {sources: [{name: a, paths: [a.jsonl]}]}\nclean: {presets: []}\nlangid: {keep: [zh], max_drop: 1.0}\n"
+    )
+    gristmill("run", recipe, "--executor", "serial")
+    page = HTMLTree.parse(next(tmp_path.glob("work/runs/*/report.html")).read_text())
+    section = page.document.get_element_by_id("reasons")
+    before, after = (q.text for q in section.get_elements_by_tag_name("blockquote"))
+    assert before.endswith("I\u00e2\u20ac\u2122ll")
+    assert after.endswith("I\u2019ll")

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from pipeline.documents import read
 from pipeline.runs import Run
 from pipeline.serve import Room, serve
+from pipeline.stored import Stored
 from tests.pipeline.conftest import Pair
 
 
@@ -63,7 +63,7 @@ def test_the_report_is_the_file(room: Room, pair: Pair) -> None:
 
 def test_documents_are_chosen_by_fate_and_reason(room: Room, pair: Pair) -> None:
     """As many rows as the documents table has, each with a link to its route."""
-    table = read(pair.first, ["fate", "reason", "doc_id"]).to_pylist()
+    table = Stored(pair.first).documents(["fate", "reason", "doc_id"]).to_pylist()
     for fate, reason in (("kept", ""), ("dedup", "exact"), ("quarantined", "")):
         mine = [r["doc_id"] for r in table if r["fate"] == fate and (not reason or r["reason"] == reason)]
         body = page(room, "documents", run=pair.first.id, fate=fate, reason=reason)

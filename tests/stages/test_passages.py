@@ -101,7 +101,7 @@ def test_a_document_that_others_were_removed_for_stays() -> None:
 
 def test_without_lines_no_text_is_written() -> None:
     """The stage then writes kilobytes."""
-    assert set(Dedup().written) == {"duplicate_of", "similarity", "cluster_size"}
+    assert set(Dedup().written) == {"duplicate_of", "similarity", "cluster_size", "survivor_source"}
 
 
 LINES = st.lists(

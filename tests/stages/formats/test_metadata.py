@@ -366,7 +366,7 @@ def test_the_key_is_part_of_what_is_read() -> None:
 
 def test_names_of_columns_are_taken() -> None:
     """Every stage's, the pipeline's and the documents table's."""
-    from pipeline.documents import FIXED
+    from pipeline.tabulate import FIXED
 
     names = {name for word in stage_names() for name in stage_class(word).writes}
     names |= {name for name, _, _ in FIXED} | {"row", "reason", "alive", "part", "bucket"}
