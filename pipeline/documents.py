@@ -107,8 +107,3 @@ def quarantined(run: Run) -> list[dict[str, Any]]:
         columns = read_table(marker.data, names)
         rows += columns.filter(pc.is_valid(columns.column("reason"))).to_pylist()
     return rows
-
-
-def read(run: Run, columns: list[str] | None = None) -> pa.Table:
-    """The documents table of a run, or some of its columns."""
-    return pa.concat_tables([pq.read_table(path, columns=columns) for path in run.documents()])
