@@ -20,7 +20,7 @@ What a run left behind is read by
     report/       the corpus report: page, JSON, CSV; card.py: dataset card and Croissant
     explain.py    one document's route (route.py says it in words)
     verify.py     holds a run to its digests, ledgers and texts
-    whatif.py     what another threshold would keep
+    whatif.py     what another threshold would keep (judged.py: from stored measurements alone)
     diff.py       what differs between two runs
     serve.py      all of that in a browser
 

@@ -137,8 +137,7 @@ def grep(run: Run, text: str, most: int = 20) -> list[dict[str, Any]]:
     columns = ["doc_id", "orig_id", "source", "file", "record", "fate", "reason"]
     found: list[dict[str, Any]] = []
     for row, around in stored.search(text, AROUND, most):
-        document = stored.document(row)
-        found.append({**{name: document[name] for name in columns}, "around": around})
+        found.append({**stored.document(row, columns), "around": around})
     return found
 
 

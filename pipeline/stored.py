@@ -130,10 +130,10 @@ class Stored:
         part = int(np.searchsorted(self.bounds, row, side="right")) - 1
         return part, row - int(self.bounds[part])
 
-    def document(self, row: int) -> dict[str, Any]:
-        """One row of the documents table."""
+    def document(self, row: int, columns: list[str] | None = None) -> dict[str, Any]:
+        """One row of the documents table, or some of its columns."""
         part, place = self.place(row)
-        found: dict[str, Any] = read_columns(self.files[part]).slice(place, 1).to_pylist()[0]
+        found: dict[str, Any] = read_columns(self.files[part], columns).slice(place, 1).to_pylist()[0]
         return found
 
     def rows_at(self, rows: Iterable[int], columns: list[str] | None = None) -> dict[int, dict[str, Any]]:

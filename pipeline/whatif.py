@@ -164,6 +164,8 @@ def _answering(current: Recipe, changed: Sequence[Recipe], word: str) -> tuple[S
     Of such runs that one is taken whose measurements answer, and that counted the tokens of most documents;
     None: there is no such run. The reason is None if the measurements answer.
     """
+    if word == current.stages[0].word():
+        return None, f"{word} stores nothing that says what it would read otherwise"
     none = f"no finished run gave {word} the documents that {current.path.name} gives it"
     keys: list[str] = []
     try:
@@ -179,7 +181,7 @@ def _answering(current: Recipe, changed: Sequence[Recipe], word: str) -> tuple[S
     for run in reversed(runs.every(current.work)):
         record = run.record()
         given = [entry["key"] for entry in record["stages"][: len(keys)]]
-        if keys and record.get("state") == "done" and given == keys:
+        if record.get("state") == "done" and given == keys:
             stored = Stored(run)
             reasons = [unanswered(stored.entry(word), identity) for identity in identities]
             why = next((reason for reason in reasons if reason), None)
@@ -275,8 +277,7 @@ def render(found: Mapping[str, Any]) -> str:
     values = found["values"]
     rows: list[tuple[str, list[str]]] = [(found["key"], [str(value["value"]) for value in values])]
     rows.append((f"kept by {found['stage']}", [f"{value['kept']:,}" for value in values]))
-    mark = "≈ " if any(value["estimated"] for value in values) else ""
-    rows.append(("tokens", [mark + _number(value["tokens"]) for value in values]))
+    rows.append(("tokens", [_tokens(value) for value in values]))
     rows += [
         (f"  {source}", [f"{v['by_source'].get(source, {'kept': 0})['kept']:,}" for v in values])
         for source in values[0]["by_source"]
@@ -313,5 +314,7 @@ def render(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _number(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+def _tokens(value: Mapping[str, Any]) -> str:
+    if value["tokens"] is None:
+        return "–"
+    return f"{'≈ ' if value['estimated'] else ''}{value['tokens']:,}"

@@ -1,4 +1,4 @@
-"""Times the report and `explain` on a made-up run: python -m tests.bench.seeing FOLDER [DOCUMENTS].
+"""Times the report and the verbs that look, on a made-up run: python -m tests.bench.seeing FOLDER [DOCUMENTS].
 
 The run's tables are drawn from a seed and written as the pipeline writes them, without running it: 300
 characters a document, a fifth of them dropped by clean, a fifth duplicates; what tasks count of them is counted here
@@ -91,6 +91,7 @@ def make(folder: Path, count: int) -> Run:
          "identity": {"libraries": {}}, "parameters": given.get(word, {}), "parts": stems.get(word, []), "steps": {}}
         for word in ("load", "clean", "dedup")
     ]  # fmt: skip
+    (run.path / "recipe.resolved.yaml").write_text("name: made-up\n")
     named = {"parts": stems["documents"], "shards": []}
     run.update(
         run="made-up",
@@ -138,14 +139,23 @@ def main() -> None:
     doc = pq.read_table(min((run.path / "documents").glob("*.parquet")), columns=["doc_id"])["doc_id"][
         7
     ].as_py()
-    started = time.perf_counter()
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "explain", doc, "--json"]
-    found = subprocess.run([*command, "--work", str(folder)], check=True, capture_output=True)
-    explained = time.perf_counter() - started
-    assert json.loads(found.stdout)["doc_id"] == doc
-    print(
-        f"documents {count}  report {seconds:.1f} s, {size / 1e6:.2f} MB, peak {peak} MB  explain {explained:.2f} s"
-    )
+    print(f"documents {count}  report {seconds:.1f} s, {size / 1e6:.2f} MB, peak {peak} MB")
+    found = verb("explain", doc, "--json", work=folder)
+    assert json.loads(found)["doc_id"] == doc
+    for words in (("explain", "--grep", "mill stone water wheel"), ("explain", "--grep", "no such words"),
+                  ("documents",), ("documents", "--columns"), ("status",), ("diff", run.id, run.id)):  # fmt: skip
+        verb(*words, work=folder)
+
+
+def verb(*words: str, work: Path) -> bytes:
+    """Runs a verb cold, prints seconds of wall clock and of CPU, and returns what it printed."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", *words, "--work", str(work)]
+    done = subprocess.run(command, check=True, capture_output=True)
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{wall:5.2f} s, {cpu:5.2f} s of CPU  {' '.join(words)}")
+    return done.stdout
 
 
 if __name__ == "__main__":
