@@ -307,10 +307,8 @@ class Run:
     def restore(self, found: Checkpoint) -> None:
         """Takes up a checkpoint's weights, optimiser and counts."""
         self.load(found.model)
-        self.optimiser.state.clear()
-        for key, value in found.optimiser.items():
-            parameter = self.optimiser.parameters[key.rpartition("/")[0]]
-            self.optimiser.state[key] = self.world.placed(value, like=parameter)
+        for key, value in self.optimiser.state.items():
+            value.copy_(self.world.placed(found.optimiser[key], like=value))
         self.scaler.scale, self.scaler.good = found.state["scaler"]
         self.step, self.tokens = found.state["step"], found.state["tokens"]
         self.saved = self.step
