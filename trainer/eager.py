@@ -48,7 +48,7 @@ class _Norm(torch.autograd.Function):
         scale = (torch.linalg.vecdot(x, x) / x.shape[-1]).add_(eps).rsqrt_()[..., None]
         unit = x * scale
         ctx.save_for_backward(unit, weight, scale)
-        return unit * weight
+        return cast("Tensor", unit * weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -110,4 +110,4 @@ class _TurnedQKV(torch.autograd.Function):
 
 def _complex(x: Tensor) -> Tensor:
     """Neighbours of the last axis as one complex number each, in the same memory."""
-    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))

@@ -2,6 +2,7 @@
 
     out/metrics.jsonl                a line a step, a line an evaluation
     out/checkpoints/step-000100/     see checkpoint.py
+    out/tokenizer.json               of the shards: what the ids mean to whoever starts from these weights
     out/guard.json                   steps that would have done harm, and the rows that are skipped since
     out/summary.json                 written last; with it there and nothing changed, a run has nothing to do
 
@@ -12,6 +13,7 @@ bit for bit what it would have computed undisturbed. SIGTERM and SIGINT save a c
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.packed import Packed
+from stages.packed import TOKENIZER, Packed
 from trainer import checkpoint
 from trainer.batches import Batch, Batches
 from trainer.checkpoint import Checkpoint
@@ -96,12 +98,15 @@ class Run:
             checkpoint.check_same_run(found.state, config, manifest.fingerprint, found.folder)
             self.restore(found)
             self.say(f"goes on after step {self.step} from {found.folder}")
+        if world.main and (tokenizer := packed.folder / TOKENIZER).is_file():
+            shutil.copyfile(tokenizer, out / TOKENIZER)
 
     def begin(self) -> None:
         """Step 0: weights drawn from the seed, or those of the run that this one starts from."""
-        vocab_size = self.packed.manifest.vocab_size
+        vocab_size, tokenizer = self.packed.manifest.vocab_size, self.packed.folder / TOKENIZER
         if self.config.warm_start:
-            self.load(checkpoint.warm_weights(Path(self.config.warm_start), self.config, vocab_size))
+            older = Path(self.config.warm_start)
+            self.load(checkpoint.warm_weights(older, self.config, vocab_size, tokenizer))
         else:
             fresh = Decoder(self.config, vocab_size)
             fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
@@ -295,6 +300,7 @@ class Run:
                 "tokens": self.tokens,
                 "fingerprint": self.packed.manifest.fingerprint,
                 "vocab_size": self.packed.manifest.vocab_size,
+                "tokenizer_sha256": self.packed.manifest.tokenizer_sha256,
                 "config": self.config.model_dump(mode="json"),
                 "scaler": [self.scaler.scale, self.scaler.good],
                 "threads": torch.get_num_threads(),

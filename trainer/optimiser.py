@@ -7,7 +7,7 @@ AdamW's step size (Liu et al. 2025), so that one learning rate serves both. Know
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,9 @@ class Optimiser:
 
     def __init__(self, model: nn.Module, config: Config) -> None:
         self.config = config
-        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.parameters: dict[str, Tensor] = {
+            name: p for name, p in model.named_parameters() if p.requires_grad
+        }
         self.state: dict[str, Tensor] = {}
         """"<parameter>/<what>" -> tensor: everything but the weights that the next step depends on."""
         matrices = [name for name, p in self.parameters.items() if p.ndim >= 2]
@@ -100,7 +102,7 @@ class Optimiser:
         return list(made.values())
 
 
-def _gradients(parameters: list[Tensor]) -> list[Tensor]:
+def _gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
     return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
 
 
