@@ -255,7 +255,7 @@ class Run:
         rows, epochs = self.order.at(self.step - 1)
         fresh = np.array([row not in self.guard.skip for row in rows.tolist()])
         documents = document_losses(
-            self.model, self.batches, (rows[fresh], epochs[fresh]), self.world, self.micro
+            self.called, self.batches, (rows[fresh], epochs[fresh]), self.world, self.micro
         )
         worst = outliers(documents, self.config.guard_z)
         doomed = sorted({one.row for one in worst})

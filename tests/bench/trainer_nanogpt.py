@@ -1,6 +1,6 @@
 """Side by side with nanoGPT: the same text, shape, batch, steps and threads, by turns, each run a process of its own.
 
-    taskset -c 1 python tests/bench/trainer_nanogpt.py NANOGPT_CHECKOUT TEXT_FILE [--steps 500] [--seeds 3] [--compile]
+    taskset -c 1 python -m tests.bench.trainer_nanogpt NANOGPT_CHECKOUT TEXT_FILE [--steps 500] [--seeds 3] [--compile]
 
 Characters are tokens; nine tenths of the text train, the rest is held out, as in nanoGPT's
 `shakespeare_char` for CPUs (4 layers, 4 heads, width 128, block 64, batch 12, AdamW, 1e-3 down to 1e-4, no
