@@ -220,7 +220,8 @@ class Run:
             "sources": {name: float(loss[i] / count[i]) for i, name in enumerate(names) if count[i]},
         }
         usable = self.scaler.accepts(line["grad_norm"])
-        if usable and (wrong := self.judge(line)):
+        # a norm that overflows is the scale's doing, a loss is not
+        if (usable or not math.isfinite(line["loss"])) and (wrong := self.judge(line)):
             line["skipped"] = wrong
         elif usable:
             self.optimiser.step(rate)
@@ -327,11 +328,13 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The run in one file, made from its metrics; the last thing that is written."""
         steps, evals = self.log.steps(), self.log.evals()
-        final = [line["loss"] for line in steps[-10:]]
+        final = [line["loss"] for line in steps[-10:] if line["loss"] is not None]  # null: not finite
         result = {
             "steps": self.step,
             "train_loss_first": steps[0]["loss"],
-            "train_loss_final": sum(final) / len(final),  # of the last ten steps: one is noisy
+            "train_loss_final": sum(final) / len(final)
+            if final
+            else None,  # of the last ten steps: one is noisy
             "validation_loss": evals[-1]["eval"]["loss"] if evals else None,
             "validation": evals[-1]["eval"] if evals else None,
             "unigram_entropy": unigram_entropy(self.packed.split("train"), self.packed.manifest),
