@@ -7,6 +7,7 @@ Read it in the order in which a run goes through it:
     order        which rows a step sees: a pure function of (fingerprint, seed, step, skip list)
     batches      rows become ids, labels, positions and masks, for the three objectives
     model        the decoder: RMSNorm, RoPE or ALiBi, GQA, SwiGLU; attention that stays inside documents
+    eager        the blocks' parts for a CPU without a compiler, gradients by hand
     optimiser    AdamW or Muon, decay on matrices only; warm-up and decay of the learning rate
     world        devices, number types, torchrun ranks
     checkpoint   safetensors + JSON, atomic, digested; what may and may not be resumed

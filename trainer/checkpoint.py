@@ -24,6 +24,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from stages.packed import TOKENIZER
 from trainer.config import Config
 from trainer.model import embedding_rows
 
@@ -32,7 +33,7 @@ __all__ = [
     "warm_weights",
 ]  # fmt: skip
 
-FORMAT = 2
+FORMAT = 3
 _MODEL, _OPTIMISER, _STATE = "model.safetensors", "optimiser.safetensors", "state.json"
 
 
@@ -167,15 +168,15 @@ SHAPE = ("layers", "heads", "kv_heads", "width", "hidden", "positions", "rope_ba
 """Keys that two runs must share for one's weights to mean the same in the other."""
 
 
-def warm_weights(run: Path, config: Config, vocab_size: int) -> dict[str, torch.Tensor]:
+def warm_weights(run: Path, config: Config, vocab_size: int, tokenizer: Path) -> dict[str, torch.Tensor]:
     """The newest weights of another run, for a model of `config` whose vocabulary may have grown.
 
-    Rows of the embedding and of an untied head are copied for the ids that were known (and for the hidden
+    `tokenizer` is the file that made these shards; the run keeps its own as tokenizer.json. Rows of the embedding and of an untied head are copied for the ids that were known (and for the hidden
     token, where both objectives are `masked`); new rows begin at the mean of the known ones (Hewitt 2021),
     which makes them likely as an average token and moves no other probability far.
 
     Raises:
-        MismatchError: no checkpoint there, another shape, or a vocabulary that shrank.
+        MismatchError: no checkpoint there, another shape, a vocabulary that shrank or ids that changed.
     """
     found = newest(run)
     if found is None:
@@ -191,6 +192,7 @@ def warm_weights(run: Path, config: Config, vocab_size: int) -> dict[str, torch.
             f"warm_start: {found.folder} knows {known} tokens, these shards have {vocab_size}; "
             "a vocabulary may only grow: tokenize with one that has the old ids and more"
         )
+    _check_tokens(found, run / TOKENIZER, tokenizer)
     weights = dict(found.model)
     for name in {"embedding.weight", "head.weight"} & weights.keys():
         old = weights[name]
@@ -200,6 +202,36 @@ def warm_weights(run: Path, config: Config, vocab_size: int) -> dict[str, torch.
             new[vocab_size] = old[known]
         weights[name] = new
     return weights
+
+
+def _check_tokens(found: Checkpoint, old: Path, new: Path) -> None:
+    """Refuses weights whose ids mean other tokens here; further ids may follow the old ones."""
+    known = found.state["tokenizer_sha256"]
+    if new.is_file() and _digest(new) == known:
+        return
+    if not old.is_file() or _digest(old) != known:
+        raise MismatchError(
+            f"warm_start: these shards have another tokenizer than {found.folder}, and {old}, which would tell "
+            f"whether the ids agree, is not that run's (sha256 {known[:12]}); put its tokenizer there"
+        )
+    before, now = _tokens(old), _tokens(new)
+    for number, token in sorted(before.items()):
+        if now.get(number) != token:
+            raise MismatchError(
+                f"warm_start: id {number} is {token!r} in {old} and {now.get(number)!r} in {new}, so its "
+                "weights mean nothing here; tokenize with the run's tokenizer, or one that only adds ids to it"
+            )
+
+
+def _tokens(path: Path) -> dict[int, str]:
+    """Id -> token, added ones included."""
+    from tokenizers import Tokenizer  # noqa: PLC0415 - a warm start onto another tokenizer is rare
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as fault:  # noqa: BLE001 - the library raises nothing narrower
+        raise MismatchError(f"warm_start: {path} cannot be read as a tokenizer ({fault})") from None
+    return {number: token for token, number in tokenizer.get_vocab(with_added_tokens=True).items()}
 
 
 def _steps(out: Path) -> list[tuple[int, Path]]:

@@ -29,7 +29,7 @@ from trainer.model import Decoder
 from trainer.trace import Traced, document_losses
 from trainer.world import started
 
-__all__ = ["compare_corpora", "verdict"]
+__all__ = ["compare_corpora", "table", "verdict"]
 
 T_95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Two-sided 5 % points of Student's t by degrees of freedom; 1.96 beyond."""
@@ -55,7 +55,7 @@ def compare_corpora(a: Path, b: Path, out: Path, config: Config, seeds: int) -> 
     if seeds < 2:
         raise ValueError("compare needs at least two seeds to know its error; give --seeds 3")
     wanted = _held_out(corpora)
-    differences: list[dict[str, float]] = []
+    means: list[list[dict[str, float]]] = []
     pieces: list[Mapping[Any, tuple[str, int, float]]] = []
     tokens = [0, 0]
     for seed in range(seeds):
@@ -67,9 +67,11 @@ def compare_corpora(a: Path, b: Path, out: Path, config: Config, seeds: int) -> 
             tokens[at] = train(corpus.folder, folder, run)["tokens"]
             losses.append(_measure(folder, run, corpora, wanted))
         names = ["all", *_sources(losses[0])]
-        differences.append({name: _mean(losses[0], name) - _mean(losses[1], name) for name in names})
+        means.append([{name: _mean(of, name) for name in names} for of in losses])
         pieces.append({key: (*of[:2], of[2] - losses[1][key][2]) for key, of in losses[0].items()})
-    by_source = {name: _difference([d[name] for d in differences], pieces, name) for name in differences[0]}
+    by_source = {
+        name: _difference([(a[name], b[name]) for a, b in means], pieces, name) for name in means[0][0]
+    }
     return {
         "a": str(a), "b": str(b), "seeds": seeds, "tokens": {"a": tokens[0], "b": tokens[1]},
         "held_out_documents": len({ident for _, ident in wanted}),
@@ -80,10 +82,34 @@ def compare_corpora(a: Path, b: Path, out: Path, config: Config, seeds: int) -> 
 
 def verdict(difference: Mapping[str, float], seeds: int) -> str:
     """The better corpus, or that one cannot tell."""
-    limit = T_95.get(seeds - 1, 1.96) * difference["standard_error"]
+    limit = _limit(seeds) * difference["standard_error"]
     if abs(difference["mean"]) <= limit or difference["mean"] == 0:
         return "cannot tell"
     return "B better" if difference["mean"] > 0 else "A better"
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """What `compare_corpora` found, for people: a line a source, and the verdict last."""
+    seeds, whole = result["seeds"], result["difference"]["all"]
+    wide = max(len(name) for name in result["difference"])
+    documents = f"{result['held_out_documents']} documents that neither corpus trains on"
+    lines = [
+        f"Loss (nats a token) on {documents}, mean of {seeds} seeds; lower is better",
+        "",
+        f"{'':{wide}}  {'labels':>9}  {'A':>8}  {'B':>8}  {'A - B':>8}  standard error",
+    ]
+    lines += [
+        f"{name:{wide}}  {of['labels']:>9,}  {of['a']:8.4f}  {of['b']:8.4f}  {of['mean']:+8.4f}  "
+        f"{of['standard_error']:.4f} ({of['standard_error_of_seeds']:.4f} of it between seeds)"
+        for name, of in result["difference"].items()
+    ]
+    least = _limit(seeds) * whole["standard_error"]
+    reason = f"over all, A - B is {whole['mean']:+.4f}; with {seeds} seeds, up to {least:.4f} may be chance"
+    return "\n".join([*lines, "", f"A: {result['a']}", f"B: {result['b']}", f"{result['verdict']}: {reason}"])
+
+
+def _limit(seeds: int) -> float:
+    return T_95.get(seeds - 1, 1.96)
 
 
 def _held_out(corpora: Sequence[Packed]) -> set[tuple[int, bytes]]:
@@ -114,6 +140,7 @@ def _measure(
     if found is None:
         raise checkpoint.DamagedError(f"{folder}: no whole checkpoint; delete the folder and compare again")
     losses: Losses = {}
+    config = config.model_copy(update={"compile": False, "attention": "auto"})  # one look at each row
     with started(config) as world:
         model = Decoder(config, corpora[0].manifest.vocab_size)
         model.load_state_dict(found.model, strict=False)
@@ -150,10 +177,11 @@ def _mean(losses: Losses, name: str) -> float:
 
 
 def _difference(
-    means: Sequence[float], pieces: Sequence[Mapping[Any, tuple[str, int, float]]], name: str
+    means: Sequence[tuple[float, float]], pieces: Sequence[Mapping[Any, tuple[str, int, float]]], name: str
 ) -> dict[str, float]:
-    """Mean over seeds and its standard error."""
-    seeds = float(np.var(means, ddof=1)) / len(means)
+    """Mean over seeds of loss on A less loss on B, and its standard error; both losses beside it."""
+    a, b = np.array(means).T
+    seeds = float(np.var(a - b, ddof=1)) / len(means)
     keys = [key for key, (source, _, _) in pieces[0].items() if name in {"all", source}]
     weight = np.array([pieces[0][key][1] for key in keys], float)
     value = np.array([np.mean([piece[key][2] for piece in pieces]) for key in keys])
@@ -163,6 +191,6 @@ def _difference(
         (share**2 * (value - mean) ** 2).sum()
     )  # of a weighted mean (Cochran 1977, ratio estimate)
     return {
-        "mean": float(np.mean(means)), "standard_error": math.sqrt(seeds + documents),
+        "a": float(a.mean()), "b": float(b.mean()), "mean": float((a - b).mean()), "standard_error": math.sqrt(seeds + documents),
         "standard_error_of_seeds": math.sqrt(seeds), "labels": int(weight.sum()),
     }  # fmt: skip

@@ -12,17 +12,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from trainer.metrics import write_json
 from trainer.trace import Traced
 
 __all__ = ["Guard", "outliers"]
-
-Floats = NDArray[np.float64]
 
 WINDOW, FEWEST, FEW = 32, 16, 8
 LOSS_FLOOR = 0.02
@@ -45,16 +41,20 @@ class Guard:
 
     def judge(self, line: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> str | None:
         """What is wrong with a step, or None; `history` holds the lines of the steps before it."""
-        good = [past for past in history if "skipped" not in past][-WINDOW:]
+        # a step that overflowed in float16 is no harm and no measure; the log has null for what is not finite
+        finite = (past for past in history if past["loss"] is not None and past["grad_norm"] is not None)
+        good = [past for past in finite if "skipped" not in past][-WINDOW:]
         for name in ("loss", "grad_norm"):
             if not math.isfinite(line[name]):
                 return f"{name} is {line[name]}"
         if len(good) < FEWEST:
             return None
-        losses = np.array([past["loss"] for past in good])
-        norms = np.log([past["grad_norm"] + TINY for past in good])
-        loss = _z(line["loss"], _by_now(losses), LOSS_FLOOR * float(np.median(losses)))
+        losses = [past["loss"] for past in good]
+        norms = [math.log(past["grad_norm"] + TINY) for past in good]
         norm = _z(math.log(line["grad_norm"] + TINY), norms, NORM_FLOOR)
+        loss = 0.0
+        if line["loss"] > median(losses[-FEW:]):  # where it would be by now is no lower than that
+            loss = _z(line["loss"], _by_now(losses), LOSS_FLOOR * median(losses))
         for name, z in (("loss", loss), ("grad_norm", norm)):
             if z > self.limit:
                 return f"{name} {line[name]:.4g} is {z:.1f} deviations above the last {len(good)} steps"
@@ -71,21 +71,23 @@ class Guard:
 def outliers(documents: Sequence[Traced], limit: float) -> list[Traced]:
     """The documents of a step whose losses stick out, worst first; all of them if none does."""
     measured = [one for one in documents if one.labels >= FEWEST_LABELS]
-    losses = np.array([one.loss for one in measured if math.isfinite(one.loss)])
-    floor = DOCUMENT_FLOOR * float(np.median(losses)) if len(losses) else 0.0
+    losses = [one.loss for one in measured if math.isfinite(one.loss)]
+    floor = DOCUMENT_FLOOR * median(losses) if losses else 0.0
     odd = [one for one in measured if not math.isfinite(one.loss) or _z(one.loss, losses, floor) > limit / 2]
     return sorted(odd or documents, key=lambda one: -one.loss if math.isfinite(one.loss) else -math.inf)
 
 
-def _by_now(past: Floats) -> Floats:
+def _by_now(past: Sequence[float]) -> list[float]:
     """Where values with a trend would be by now, but not below the last few."""
-    later, earlier = np.tril_indices(len(past), -1)
-    slope = float(np.median((past[later] - past[earlier]) / (later - earlier)))
-    moved = past + slope * np.arange(len(past), 0, -1)
-    return moved + max(0.0, float(np.median(past[-FEW:])) - float(np.median(moved)))
+    slope = median(
+        (past[later] - past[at]) / (later - at) for later in range(len(past)) for at in range(later)
+    )
+    moved = [value + slope * (len(past) - at) for at, value in enumerate(past)]
+    lift = max(0.0, median(past[-FEW:]) - median(moved))
+    return [value + lift for value in moved]
 
 
-def _z(value: float, past: Floats, floor: float) -> float:
+def _z(value: float, past: Sequence[float], floor: float) -> float:
     """Robust deviations above the median; 1.4826 makes the MAD a standard deviation for normal values."""
-    median = float(np.median(past))
-    return (value - median) / max(1.4826 * float(np.median(np.abs(past - median))), floor, TINY)
+    middle = median(past)
+    return (value - middle) / max(1.4826 * median(abs(one - middle) for one in past), floor, TINY)

@@ -2,6 +2,7 @@
 
     out/metrics.jsonl                a line a step, a line an evaluation
     out/checkpoints/step-000100/     see checkpoint.py
+    out/tokenizer.json               of the shards: what the ids mean to whoever starts from these weights
     out/guard.json                   steps that would have done harm, and the rows that are skipped since
     out/summary.json                 written last; with it there and nothing changed, a run has nothing to do
 
@@ -12,6 +13,7 @@ bit for bit what it would have computed undisturbed. SIGTERM and SIGINT save a c
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.packed import Packed
+from stages.packed import TOKENIZER, Packed
 from trainer import checkpoint
 from trainer.batches import Batch, Batches
 from trainer.checkpoint import Checkpoint
@@ -96,12 +98,15 @@ class Run:
             checkpoint.check_same_run(found.state, config, manifest.fingerprint, found.folder)
             self.restore(found)
             self.say(f"goes on after step {self.step} from {found.folder}")
+        if world.main and (tokenizer := packed.folder / TOKENIZER).is_file():
+            shutil.copyfile(tokenizer, out / TOKENIZER)
 
     def begin(self) -> None:
         """Step 0: weights drawn from the seed, or those of the run that this one starts from."""
-        vocab_size = self.packed.manifest.vocab_size
+        vocab_size, tokenizer = self.packed.manifest.vocab_size, self.packed.folder / TOKENIZER
         if self.config.warm_start:
-            self.load(checkpoint.warm_weights(Path(self.config.warm_start), self.config, vocab_size))
+            older = Path(self.config.warm_start)
+            self.load(checkpoint.warm_weights(older, self.config, vocab_size, tokenizer))
         else:
             fresh = Decoder(self.config, vocab_size)
             fresh.initialise(int(key64("weights", self.config.seed)) >> 1)
@@ -215,7 +220,8 @@ class Run:
             "sources": {name: float(loss[i] / count[i]) for i, name in enumerate(names) if count[i]},
         }
         usable = self.scaler.accepts(line["grad_norm"])
-        if usable and (wrong := self.judge(line)):
+        # a norm that overflows is the scale's doing, a loss is not
+        if (usable or not math.isfinite(line["loss"])) and (wrong := self.judge(line)):
             line["skipped"] = wrong
         elif usable:
             self.optimiser.step(rate)
@@ -250,7 +256,7 @@ class Run:
         rows, epochs = self.order.at(self.step - 1)
         fresh = np.array([row not in self.guard.skip for row in rows.tolist()])
         documents = document_losses(
-            self.model, self.batches, (rows[fresh], epochs[fresh]), self.world, self.micro
+            self.called, self.batches, (rows[fresh], epochs[fresh]), self.world, self.micro
         )
         worst = outliers(documents, self.config.guard_z)
         doomed = sorted({one.row for one in worst})
@@ -295,6 +301,7 @@ class Run:
                 "tokens": self.tokens,
                 "fingerprint": self.packed.manifest.fingerprint,
                 "vocab_size": self.packed.manifest.vocab_size,
+                "tokenizer_sha256": self.packed.manifest.tokenizer_sha256,
                 "config": self.config.model_dump(mode="json"),
                 "scaler": [self.scaler.scale, self.scaler.good],
                 "threads": torch.get_num_threads(),
@@ -307,10 +314,8 @@ class Run:
     def restore(self, found: Checkpoint) -> None:
         """Takes up a checkpoint's weights, optimiser and counts."""
         self.load(found.model)
-        self.optimiser.state.clear()
-        for key, value in found.optimiser.items():
-            parameter = self.optimiser.parameters[key.rpartition("/")[0]]
-            self.optimiser.state[key] = self.world.placed(value, like=parameter)
+        for key, value in self.optimiser.state.items():
+            value.copy_(self.world.placed(found.optimiser[key], like=value))
         self.scaler.scale, self.scaler.good = found.state["scaler"]
         self.step, self.tokens = found.state["step"], found.state["tokens"]
         self.saved = self.step
@@ -323,11 +328,13 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The run in one file, made from its metrics; the last thing that is written."""
         steps, evals = self.log.steps(), self.log.evals()
-        final = [line["loss"] for line in steps[-10:]]
+        final = [line["loss"] for line in steps[-10:] if line["loss"] is not None]  # null: not finite
         result = {
             "steps": self.step,
             "train_loss_first": steps[0]["loss"],
-            "train_loss_final": sum(final) / len(final),  # of the last ten steps: one is noisy
+            "train_loss_final": sum(final) / len(final)
+            if final
+            else None,  # of the last ten steps: one is noisy
             "validation_loss": evals[-1]["eval"]["loss"] if evals else None,
             "validation": evals[-1]["eval"] if evals else None,
             "unigram_entropy": unigram_entropy(self.packed.split("train"), self.packed.manifest),

@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from trainer import eager
 from trainer.batches import IGNORED, Batch
 from trainer.config import Config
 
@@ -95,24 +96,6 @@ def embedding_rows(config: Config, vocab_size: int) -> int:
     return -(-ids // 64) * 64 if ids >= 8192 else ids
 
 
-class _CpuNorm(torch.autograd.Function):
-    """RMSNorm with its gradient by hand: on a CPU, torch fuses only the pass without gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        scale = (torch.linalg.vecdot(x, x) / x.shape[-1]).add_(EPS).rsqrt_()[..., None]
-        unit = x * scale
-        ctx.save_for_backward(unit, weight, scale)
-        return cast("Tensor", unit * weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        (grad,), (unit, weight, scale) = grads, ctx.saved_tensors
-        inner = grad * weight
-        along = (torch.linalg.vecdot(inner, unit) / -unit.shape[-1])[..., None]
-        return inner.addcmul_(unit, along).mul_(scale), (grad * unit).flatten(0, -2).sum(0)
-
-
 class Norm(nn.Module):
     """RMSNorm over the last axis."""
 
@@ -121,14 +104,9 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        if _eager_on_cpu(x) and torch.is_grad_enabled():
-            return cast("Tensor", _CpuNorm.apply(x, self.weight))
+        if eager.applies(x) and torch.is_grad_enabled():  # without gradients, torch fuses it
+            return eager.norm(x, self.weight, EPS)
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), EPS)
-
-
-def _eager_on_cpu(x: Tensor) -> bool:
-    """Whether each operation is a pass over memory of its own, so that fewer of them are faster."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.compiler.is_compiling()
 
 
 class Linear(nn.Linear):
@@ -148,7 +126,7 @@ def rotate(x: Tensor, turn: Tensor) -> Tensor:
     """
     pairs = x.view(*x.shape[:-1], -1, 2)
     turn = turn[:, :, : x.shape[2]]
-    if _eager_on_cpu(x):  # one product of complex numbers; compilers know only real ones
+    if eager.applies(x):  # one product of complex numbers; compilers know only real ones
         return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)
     (a, b), (cos, sin) = pairs.unbind(-1), turn.unbind(-1)
     return torch.stack((a * cos - b * sin, b * cos + a * sin), -1).flatten(-2)
@@ -164,17 +142,21 @@ class Attention(nn.Module):
         self.k = Linear(config.width, config.kv_heads * self.size)
         self.v = Linear(config.width, config.kv_heads * self.size)
         self.out = Linear(config.heads * self.size, config.width)
+        self.qk_norm = config.qk_norm
         self.q_norm = Norm(self.size) if config.qk_norm else nn.Identity()
         self.k_norm = Norm(self.size) if config.qk_norm else nn.Identity()
 
     def forward(self, x: Tensor, turn: Tensor | None, seen: Sight) -> Tensor:
         rows, length, _ = x.shape
-        q = self.q_norm(self.q(x).view(rows, length, self.heads, self.size))
-        k = self.k_norm(self.k(x).view(rows, length, self.kv_heads, self.size))
-        v = self.v(x).view(rows, length, self.kv_heads, self.size).transpose(1, 2)
-        if turn is not None:
-            q, k = rotate(q, turn), rotate(k, turn)
-        q, k = q.transpose(1, 2), k.transpose(1, 2)
+        if turn is not None and not self.qk_norm and eager.applies(x):
+            q, k, v = eager.turned_qkv(x, turn, self.q.weight, self.k.weight, self.v.weight, self.size)
+        else:
+            q = self.q_norm(self.q(x).view(rows, length, self.heads, self.size))
+            k = self.k_norm(self.k(x).view(rows, length, self.kv_heads, self.size))
+            v = self.v(x).view(rows, length, self.kv_heads, self.size)
+            if turn is not None:
+                q, k = rotate(q, turn), rotate(k, turn)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
         grouped = self.kv_heads != self.heads
         if seen.blocks is not None:
             from torch.nn.attention.flex_attention import flex_attention  # noqa: PLC0415 - as above
@@ -206,7 +188,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor, turn: Tensor | None, seen: Sight) -> Tensor:
         x = x + F.dropout(self.attention(self.attention_norm(x), turn, seen), self.dropout, self.training)
         h = self.mlp_norm(x)
-        return x + F.dropout(self.down(F.silu(self.gate(h)) * self.up(h)), self.dropout, self.training)
+        if eager.applies(h):
+            h = eager.swiglu(h, self.gate.weight, self.up.weight, self.down.weight)
+        else:
+            h = self.down(F.silu(self.gate(h)) * self.up(h))
+        return x + F.dropout(h, self.dropout, self.training)
 
 
 class Decoder(nn.Module):

@@ -7,7 +7,7 @@ AdamW's step size (Liu et al. 2025), so that one learning rate serves both. Know
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ def learning_rate(config: Config, step: int, elapsed: float = 0.0) -> float:
 
 
 class Optimiser:
-    """AdamW, with Muon for the hidden matrices if asked; state by parameter name, made with the first step.
+    """AdamW, with Muon for the hidden matrices if asked; state by parameter name.
 
     Uses torch's functional forms: the state is plain tensors under plain names, which is what a checkpoint
     wants, and torch's optimiser classes take four seconds to import the compiler first.
@@ -50,35 +50,37 @@ class Optimiser:
 
     def __init__(self, model: nn.Module, config: Config) -> None:
         self.config = config
-        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        muon = config.optimiser == "muon"
-        self.hidden = [
-            n for n, p in self.parameters.items() if muon and p.ndim == 2 and n.startswith("blocks.")
-        ]
-        rest = [name for name in self.parameters if name not in set(self.hidden)]
-        matrices = [name for name in rest if self.parameters[name].ndim >= 2]
-        vectors = [name for name in rest if self.parameters[name].ndim < 2]
-        self.groups = [(matrices, config.weight_decay), (vectors, 0.0)]
+        self.parameters: dict[str, Tensor] = {
+            name: p for name, p in model.named_parameters() if p.requires_grad
+        }
         self.state: dict[str, Tensor] = {}
         """"<parameter>/<what>" -> tensor: everything but the weights that the next step depends on."""
+        matrices = [name for name, p in self.parameters.items() if p.ndim >= 2]
+        muon = config.optimiser == "muon"
+        self.hidden = [name for name in matrices if muon and name.startswith("blocks.")]
+        momentum = self._zeros(self.hidden, "momentum")
+        self.muon = ([self.parameters[name] for name in self.hidden], momentum)
+        rest = [name for name in matrices if name not in set(self.hidden)]
+        vectors = [name for name, p in self.parameters.items() if p.ndim < 2]
+        self.adamw = [
+            ([self.parameters[name] for name in names],
+             self._zeros(names, "exp_avg"), self._zeros(names, "exp_avg_sq"), self._counts(names), decay)
+            for names, decay in ((rest, config.weight_decay), (vectors, 0.0))
+        ]  # fmt: skip
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """One step with the gradients that are there."""
-        for names, decay in self.groups:
-            if not names:
-                continue
-            parameters, gradients = self._taken(names)
+        for parameters, first, second, counts, decay in self.adamw:
             adamw(
-                parameters, gradients,
-                self._states(names, "exp_avg"), self._states(names, "exp_avg_sq"), [],
-                [self._count(name) for name in names],
+                parameters, _gradients(parameters), first, second, [], counts,
                 fused=True, amsgrad=False, maximize=False,
                 beta1=self.config.betas[0], beta2=self.config.betas[1], eps=1e-8, lr=rate, weight_decay=decay,
             )  # fmt: skip
-        if self.hidden:
+        parameters, momentum = self.muon
+        if parameters:
             muon(
-                *self._taken(self.hidden), self._states(self.hidden, "momentum"),
+                parameters, _gradients(parameters), momentum,
                 lr=rate, weight_decay=self.config.weight_decay, momentum=0.95, nesterov=True,
                 ns_coefficients=(3.4445, -4.775, 2.0315), ns_steps=5, eps=1e-7,
                 adjust_lr_fn="match_rms_adamw", has_complex=False,
@@ -89,19 +91,19 @@ class Optimiser:
         for parameter in self.parameters.values():
             parameter.grad = None
 
-    def _taken(self, names: list[str]) -> tuple[list[Tensor], list[Tensor]]:
-        parameters = [self.parameters[name] for name in names]
-        return list(parameters), [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    def _zeros(self, names: list[str], what: str) -> list[Tensor]:
+        made = {f"{name}/{what}": torch.zeros_like(self.parameters[name]) for name in names}
+        self.state |= made
+        return list(made.values())
 
-    def _states(self, names: list[str], what: str) -> list[Tensor]:
-        for name in names:
-            if f"{name}/{what}" not in self.state:
-                self.state[f"{name}/{what}"] = torch.zeros_like(self.parameters[name])
-        return [self.state[f"{name}/{what}"] for name in names]
+    def _counts(self, names: list[str]) -> list[Tensor]:
+        made = {f"{name}/step": torch.zeros((), device=self.parameters[name].device) for name in names}
+        self.state |= made
+        return list(made.values())
 
-    def _count(self, name: str) -> Tensor:
-        device = self.parameters[name].device
-        return self.state.setdefault(f"{name}/step", torch.zeros((), dtype=torch.float32, device=device))
+
+def _gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
 
 
 class Scaler:

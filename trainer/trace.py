@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from trainer.batches import IGNORED, Batches, Ints
-from trainer.model import Decoder, sight
+from trainer.model import sight
 
 if TYPE_CHECKING:
     from trainer.world import World
@@ -47,7 +48,7 @@ class Traced:
 
 @torch.no_grad()
 def document_losses(
-    model: Decoder, batches: Batches, drawn: tuple[Ints, Ints], world: World, micro: int
+    model: nn.Module, batches: Batches, drawn: tuple[Ints, Ints], world: World, micro: int
 ) -> list[Traced]:
     """The documents of some rows (`drawn`: rows, epochs) with their losses, in order.
 

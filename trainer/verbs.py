@@ -13,13 +13,14 @@ from stages.packed import TOKENIZER, Packed
 from trainer import checkpoint, planner
 from trainer.batches import Batches
 from trainer.checkpoint import Checkpoint, MismatchError
-from trainer.compare import compare_corpora
+from trainer.compare import compare_corpora, table
 from trainer.config import Config, parse
 from trainer.evaluate import Evaluation
 from trainer.export import export_llama
 from trainer.generate import generate_text
 from trainer.guard import outliers
 from trainer.loop import train as train_run
+from trainer.metrics import write_json
 from trainer.model import Decoder
 from trainer.order import Order
 from trainer.trace import document_losses
@@ -135,9 +136,9 @@ def generate(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Prints the differences by source and the verdict, last."""
+    """Prints a table by source and the verdict, last; in full they are in OUT/compare.json."""
     if len(options.packed) != 2:
         raise ValueError(f"compare takes --packed twice, A and B; got {len(options.packed)}")
     result = compare_corpora(options.packed[0], options.packed[1], options.out, options.config, options.seeds)
-    print(json.dumps(result, indent=1))
-    print(result["verdict"])
+    write_json(options.out / "compare.json", result)
+    print(table(result))

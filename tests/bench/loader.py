@@ -1,6 +1,6 @@
 """The loader alone: shard bytes and ready tokens a second, warm, on one core, beside what training takes.
 
-    taskset -c 1 python tests/bench/loader.py [--rows 16384] [--seq-len 2048] [--set '{"width": 128, ...}'] [FOLDER]
+    taskset -c 1 python -m tests.bench.loader [--rows 16384] [--seq-len 2048] [--set '{"width": 128, ...}'] [FOLDER]
 
 Makes shards of random tokens in FOLDER (a temporary one if left out), four documents a row, and reads rows in
 the order of training, 64 a call: tokens and segments (GB/s of shard bytes), then whole batches for each

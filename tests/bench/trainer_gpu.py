@@ -1,6 +1,6 @@
 """On a GPU: MFU of the 124M shape without and with document masks, side by side with nanoGPT's train.py.
 
-    python tests/bench/trainer_gpu.py [--nanogpt CHECKOUT] [--steps 60] [--out FOLDER]
+    python -m tests.bench.trainer_gpu [--nanogpt CHECKOUT] [--steps 60] [--out FOLDER]
 
 12 layers, 12 heads, width 768, 1,024 tokens a row, 50,304 ids, 491,520 tokens a step, bf16, compiled, fused
 AdamW. Text is random and the first ten steps, in which the compiler runs, are not counted. nanoGPT's own

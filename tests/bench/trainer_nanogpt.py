@@ -1,6 +1,6 @@
-"""Side by side with nanoGPT: the same text, shape, batch, steps and threads, by turns, in one process.
+"""Side by side with nanoGPT: the same text, shape, batch, steps and threads, by turns, each run a process of its own.
 
-    taskset -c 1 python tests/bench/trainer_nanogpt.py NANOGPT_CHECKOUT TEXT_FILE [--steps 500] [--seeds 3] [--compile]
+    taskset -c 1 python -m tests.bench.trainer_nanogpt NANOGPT_CHECKOUT TEXT_FILE [--steps 500] [--seeds 3] [--compile]
 
 Characters are tokens; nine tenths of the text train, the rest is held out, as in nanoGPT's
 `shakespeare_char` for CPUs (4 layers, 4 heads, width 128, block 64, batch 12, AdamW, 1e-3 down to 1e-4, no
@@ -20,6 +20,9 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ from trainer.loop import train
 BLOCK, BATCH = 64, 12
 
 
-def packed_characters(folder: Path, ids: np.ndarray, vocab: int) -> Packed:
+def write_characters(folder: Path, ids: np.ndarray, vocab: int) -> None:
     """The text as rows of BLOCK + 1 tokens, the last tenth held out."""
     size, cut = BLOCK + 1, int(0.9 * len(ids))
     shards = {}
@@ -56,13 +59,21 @@ def packed_characters(folder: Path, ids: np.ndarray, vocab: int) -> Packed:
         sources=["text"],
         shards=shards,
     )
-    return Packed(folder)
+
+
+def alone(side: Callable[..., tuple[float, float]], *arguments: Any) -> tuple[float, float]:
+    """Runs a side in a fresh process, so that neither profits from memory or caches the other has set up."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(side, *arguments).result()
 
 
 def nanogpt(
-    model_file: Path, ids: np.ndarray, held_out: torch.Tensor, seed: int, steps: int, *, compiled: bool
+    model_file: Path, ids: np.ndarray, packed: Path, seed: int, steps: int, threads: int, compiled: bool
 ) -> tuple[float, float]:
     """Its loop around its model: seconds and held-out loss."""
+    torch.set_num_threads(threads)
+    rows = Packed(packed).split("validation")
+    held_out = torch.from_numpy(rows.rows(range(len(rows))).astype(np.int64))
     spec = importlib.util.spec_from_file_location("nanogpt_model", model_file)
     assert spec is not None
     assert spec.loader is not None
@@ -105,13 +116,13 @@ def nanogpt(
     return seconds, sum(losses) / len(held_out)
 
 
-def ours(packed: Packed, out: Path, seed: int, steps: int, changes: dict[str, Any]) -> tuple[float, float]:
+def ours(packed: Path, out: Path, seed: int, steps: int, changes: dict[str, Any]) -> tuple[float, float]:
     """Our loop: seconds and held-out loss."""
     config = {
         "layers": 4, "heads": 4, "width": 128, "batch_tokens": BATCH * (BLOCK + 1),
         "steps": steps, "seed": seed, "eval_every": 0, "save_every": 0, "eval_rows": 0, "warmup": 100,
     } | changes  # fmt: skip
-    train(packed.folder, out, parse(config))
+    train(packed, out, parse(config))
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     seconds = sum(line["cpu_seconds"] for line in lines if "eval" not in line and line["step"] > 1)
     return seconds, next(line["eval"]["loss"] for line in reversed(lines) if "eval" in line)
@@ -128,24 +139,22 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="both models")
     parser.add_argument("--set", default="{}", help="JSON: keys of our configuration")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     text = options.text.read_text(encoding="utf-8")
     letters = sorted(set(text))
     ids = np.array([letters.index(letter) for letter in text], np.uint16)
+    changes = {"threads": options.threads, "compile": options.compile} | json.loads(options.set)
+    theirs = (options.steps, options.threads, options.compile)
     results: dict[str, list[tuple[float, float]]] = {"nanoGPT": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        (root / "packed").mkdir()
-        packed = packed_characters(root / "packed", ids, len(letters))
-        rows = packed.split("validation")
-        held_out = torch.from_numpy(rows.rows(range(len(rows))).astype(np.int64))
+        packed = root / "packed"
+        packed.mkdir()
+        write_characters(packed, ids, len(letters))
         for seed in range(options.seeds):
-            model = options.nanogpt / "model.py"
             results["nanoGPT"].append(
-                nanogpt(model, ids, held_out, seed, options.steps, compiled=options.compile)
+                alone(nanogpt, options.nanogpt / "model.py", ids, packed, seed, *theirs)
             )
-            changes = {"threads": options.threads, "compile": options.compile} | json.loads(options.set)
-            results["ours"].append(ours(packed, root / f"o{seed}", seed, options.steps, changes))
+            results["ours"].append(alone(ours, packed, root / f"o{seed}", seed, options.steps, changes))
     for name, runs in results.items():
         rates = [(options.steps - 1) * BATCH * BLOCK / seconds for seconds, _ in runs]
         losses = [loss for _, loss in runs]

@@ -68,23 +68,34 @@ def pack(
     vocab: int = 256,
     sources: tuple[str, ...] = ("web", "books"),
     shards: int = 2,
+    tokenizer: Path | None = None,
 ) -> Packed:
-    """Writes a corpus of `shards` train shards and one validation shard, and opens it."""
+    """Writes a corpus of `shards` train shards and one validation shard, and opens it.
+
+    `tokenizer` is a folder with a tokenizer.json; without one the corpus' own is empty.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.json").write_text("{}")
+    made_by = (tokenizer / "tokenizer.json").read_bytes() if tokenizer else b"{}"
+    (folder / "tokenizer.json").write_bytes(made_by)
     table = rows_of(docs, seq_len, vocab)
     size = -(-table.num_rows // shards)
     train = [write_shard(folder / f"train-{n:05d}.arrow", table.slice(n * size, size)) for n in range(shards)]
     validation = [write_shard(folder / "validation-00000.arrow", rows_of(held_out, seq_len, vocab))]
     write_manifest(
         folder, seq_len=seq_len, vocab_size=vocab, eos_id=EOS, sources=sources,
-        tokenizer_sha256=hashlib.sha256(b"{}").hexdigest(), shards={"train": train, "validation": validation},
+        tokenizer_sha256=hashlib.sha256(made_by).hexdigest(), shards={"train": train, "validation": validation},
     )  # fmt: skip
     return Packed(folder)
 
 
 def text_like(
-    folder: Path, *, tokens: int = 8000, seq_len: int = 64, vocab: int = 256, seed: int = 1
+    folder: Path,
+    *,
+    tokens: int = 8000,
+    seq_len: int = 64,
+    vocab: int = 256,
+    seed: int = 1,
+    tokenizer: Path | None = None,
 ) -> Packed:
     """A corpus of about so many tokens in two sources, a tenth of it held out."""
     mean = 86  # of the document lengths above
@@ -94,4 +105,4 @@ def text_like(
     ]
     docs = [docs[at] for at in np.random.default_rng(seed).permutation(len(docs))]
     cut = len(docs) // 10
-    return pack(folder, docs[cut:], docs[:cut], seq_len=seq_len, vocab=vocab)
+    return pack(folder, docs[cut:], docs[:cut], seq_len=seq_len, vocab=vocab, tokenizer=tokenizer)

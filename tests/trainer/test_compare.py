@@ -11,7 +11,7 @@ from stages.packed import Packed
 from tests.trainer.conftest import small
 from tests.trainer.corpus import documents, pack
 from trainer.checkpoint import MismatchError
-from trainer.compare import compare_corpora, verdict
+from trainer.compare import compare_corpora, table, verdict
 
 CONFIG = small(steps=50, lr=0.01, schedule="linear")
 
@@ -36,6 +36,11 @@ def test_junk_makes_a_corpus_worse(tmp_path: Path) -> None:
     assert set(result["difference"]) == {"all", "web", "books"}
     assert all(of["mean"] < 0 < of["standard_error"] for of in result["difference"].values())
     assert result["held_out_documents"] == 30
+    heading, _, columns, *lines = table(result).splitlines()
+    assert heading.startswith("Loss (nats a token) on 30 documents")
+    assert columns.split() == ["labels", "A", "B", "A", "-", "B", "standard", "error"]
+    assert [line.split()[0] for line in lines[:3]] == ["all", "books", "web"]
+    assert lines[-1].startswith("A better: over all, A - B is -")
 
 
 def test_a_corpus_is_no_better_than_itself(tmp_path: Path) -> None:

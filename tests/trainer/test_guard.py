@@ -111,6 +111,14 @@ def test_too_short_a_past_is_no_ground_for_alarm(tmp_path: Path) -> None:
     assert guard.judge({"loss": float("nan"), "grad_norm": 9.0}, []) is not None
 
 
+def test_steps_that_overflowed_are_no_measure(tmp_path: Path) -> None:
+    """In float16 some steps have no norm, which is null in the log: judged by the others."""
+    guard = Guard(tmp_path / "guard.json", 8.0)
+    past: list[dict[str, float | None]] = [*history(), {"loss": 4.0, "grad_norm": None}]
+    assert guard.judge({"loss": 4.02, "grad_norm": 0.5}, past) is None
+    assert guard.judge({"loss": 6.0, "grad_norm": 0.5}, past) is not None
+
+
 def test_the_odd_document_is_found_among_many() -> None:
     """Documents whose losses stick out, worst first; where none does, all are under suspicion."""
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from stages.packed import Packed
-from tests.trainer.conftest import SMALL
+from tests.trainer.conftest import SMALL, small
+from trainer.world import started
 
 ROOT = Path(__file__).parents[2]
 # 7 rows a step divide by neither two nor four: ranks have unequal rows and labels
@@ -65,6 +68,22 @@ def test_sharded_equals_replicated(packed: Packed, tmp_path: Path) -> None:
     ranks(packed, tmp_path, plan)
     same(lines(tmp_path / "ddp"), lines(tmp_path / "fsdp"))
     same(lines(tmp_path / "ddp"), lines(tmp_path / "on"))
+
+
+def test_freed_memory_is_kept() -> None:
+    """As much as a step needs, freed and asked for again: soon no new pages come from the kernel."""
+
+    def round_of_sixteen() -> None:
+        made = [torch.ones(1 << 18) for _ in range(16)]  # of a mebibyte each, 256 pages
+        made.clear()
+
+    with started(small()):
+        for _ in range(8):
+            round_of_sixteen()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(8):
+            round_of_sixteen()
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 16 * 256
 
 
 def test_torchrun_starts_ranks(packed: Packed, tmp_path: Path) -> None:
