@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,14 +26,6 @@ from pipeline.errors import IntegrityError, RecipeError, StageFailed
 from pipeline.executors import THREADS
 from pipeline.progress import Watcher
 from pipeline.store import write_json
-
-# A training step frees and asks again for the same large tensors: glibc must not hand them back to the
-# kernel in between (half of the system time, a seventh of the whole on two cores).
-MEMORY: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
-    "MALLOC_TOP_PAD_": str(1 << 28),
-}
 
 
 def train_on(packed: Path, out: Path, config: Mapping[str, Any], watcher: Watcher) -> None:
@@ -184,7 +176,7 @@ def _steps_of(packed: Path, out: Path, rows: Sequence[int], last: int) -> dict[i
 
 
 def _environment() -> dict[str, str]:
-    return MEMORY | {k: v for k, v in os.environ.items() if k not in THREADS}
+    return {k: v for k, v in os.environ.items() if k not in THREADS}
 
 
 def _judge(code: int, words: str) -> None:
