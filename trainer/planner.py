@@ -15,7 +15,7 @@ from stages.packed import Packed
 from trainer.config import Config
 from trainer.model import embedding_rows
 
-__all__ = ["flops_per_token", "parameters", "peak_flops", "plan"]
+__all__ = ["flops_per_token", "micro_tokens", "parameters", "peak_flops", "plan"]
 
 CHINCHILLA = 20  # tokens a parameter at the compute-optimal point (Hoffmann et al. 2022)
 MOST_EPOCHS = 4  # beyond, repeated tokens are worth ever less (Muennighoff et al. 2023)
@@ -51,6 +51,11 @@ def peak_flops(device: torch.device) -> float | None:
     return next((peak for part, peak in PEAK.items() if part in name), None)
 
 
+def micro_tokens(kind: str) -> int:
+    """Tokens of a forward pass where `micro_batch` does not say, on a device of this kind ("cpu", "cuda")."""
+    return 65536 if kind == "cuda" else 8192
+
+
 def plan(packed: Packed, config: Config) -> dict[str, Any]:
     """The figures and warnings of a run on these shards, without starting it."""
     manifest, split = packed.manifest, packed.manifest.splits["train"]
@@ -60,7 +65,8 @@ def plan(packed: Packed, config: Config) -> dict[str, Any]:
     full = split.tokens / max(1, split.rows)  # tokens of a row that are not padding
     tokens, epochs = rows * config.steps * full, rows * config.steps / max(1, split.rows)
     operations = each * rows * manifest.seq_len * config.steps
-    micro = config.micro_batch or max(1, 8192 // manifest.seq_len)
+    kind = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    micro = min(rows, config.micro_batch or max(1, micro_tokens(kind) // manifest.seq_len))
     optimum = CHINCHILLA * total
     warnings = []
     if not split.rows:
@@ -86,13 +92,13 @@ def plan(packed: Packed, config: Config) -> dict[str, Any]:
         "epochs": epochs,
         "tokens_per_parameter": tokens / total,
         "chinchilla_tokens": optimum,
-        "memory_bytes": _memory(config, manifest.vocab_size, micro * manifest.seq_len),
+        "memory_bytes": _memory(config, manifest.vocab_size, micro * manifest.seq_len, kind),
         "hours_at_40_percent_of": {name: operations / peak / 0.4 / 3600 for name, peak in PEAK.items()},
         "warnings": warnings,
     }
 
 
-def _memory(config: Config, vocab_size: int, tokens: int) -> dict[str, int]:
+def _memory(config: Config, vocab_size: int, tokens: int, kind: str) -> dict[str, int]:
     """Bytes: weights, gradients and AdamW's two moments in float32; activations of a micro-batch, roughly.
 
     A block keeps about 8 widths and 4 hidden layers a token (without attention weights, which fused attention
@@ -100,7 +106,7 @@ def _memory(config: Config, vocab_size: int, tokens: int) -> dict[str, int]:
     """
     total, embedding = parameters(config, vocab_size)
     weights = 4 * total
-    size = 4 if config.dtype in {"auto", "fp32"} else 2
+    size = 4 if config.dtype == "fp32" or (config.dtype == "auto" and kind == "cpu") else 2
     block = config.width if config.checkpoint_activations else 8 * config.width + 4 * config.hidden
     activations = size * tokens * config.layers * block + 8 * tokens * embedding // config.width
     return {

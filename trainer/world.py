@@ -22,10 +22,9 @@ from torch import Tensor, nn
 
 from trainer.config import Config
 from trainer.model import Decoder
+from trainer.planner import micro_tokens
 
 __all__ = ["World", "started"]
-
-CPU_MICRO_TOKENS, GPU_MICRO_TOKENS = 8192, 65536
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,7 @@ class World:
 
     def micro(self, config: Config, seq_len: int) -> int:
         """Rows of a forward pass."""
-        tokens = GPU_MICRO_TOKENS if self.device.type == "cuda" else CPU_MICRO_TOKENS
-        return config.micro_batch or max(1, tokens // seq_len)
+        return config.micro_batch or max(1, micro_tokens(self.device.type) // seq_len)
 
     def compiled(self, config: Config) -> bool:
         """Whether the model is compiled."""
