@@ -47,7 +47,7 @@ class Load(Source):
     Every record becomes a row, good or with the reason why it could not be read.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar = rows.WRITES
     meanings: ClassVar = rows.MEANINGS
     reasons: ClassVar = rows.REASONS

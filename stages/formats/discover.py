@@ -118,11 +118,11 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _refusal(path: Path, inside: Path) -> str | None:
     """Why a path must not be opened; None if it may."""
-    if not path.resolve().is_relative_to(inside.resolve()):
-        return "outside_root"
     try:
+        if not path.resolve().is_relative_to(inside.resolve()):
+            return "outside_root"
         return None if stat.S_ISREG(path.stat().st_mode) else "not_regular"
-    except OSError:
+    except (OSError, RuntimeError):  # links in a circle are a RuntimeError before Python 3.13
         return "not_regular"
 
 
