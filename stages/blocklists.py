@@ -5,6 +5,7 @@ Matching is by whole words, in any case; inside words too where a script writes 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,8 @@ EVERY = "all"
 def _listed(files: Stamped) -> tuple[Matcher, npt.NDArray[np.int64]]:
     """The automaton of the words in these files, and their sizes in bytes."""
     patterns: dict[bytes, None] = {}
-    for word in listed(files, "block list"):
+    for line in listed(files, "block list"):
+        word = unicodedata.normalize("NFC", line)  # as texts are
         # The automaton folds ASCII; other letters are listed in the forms that text has.
         for form in (word.lower(), word.title(), word.upper(), word):
             patterns[form.encode() if not form.isascii() else form.lower().encode()] = None

@@ -47,7 +47,7 @@ class Clean(Local):
 
     model_config = ConfigDict(json_schema_extra=described())
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text",)
     optional: ClassVar[tuple[str, ...]] = ("lang", "url")
     writes: ClassVar[Mapping[str, pa.DataType]] = {

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from stages import vocabulary
 from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, plan_mixture
@@ -38,8 +38,13 @@ MAX_GROUPS: Final = 10_000
 PRIOR: Final = 4.0
 """Bytes of a token where there is nothing to measure: English with a large vocabulary."""
 
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+MOST_REPEATS: Final = 2**31 - 1
+"""What the column `repeats` can say."""
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Epochs = Annotated[float, Field(gt=0, le=1e6)]
+BytesPerToken = Annotated[float, Field(ge=0.1, le=1000)]
+Tokens = Annotated[int, Field(ge=0, le=1 << 60)]
 
 
 class Mix(Global):
@@ -57,27 +62,27 @@ class Mix(Global):
 
     max_drop: Share | dict[str, Share] = 1.0
     """Largest share of a source that the mixture may leave out; any, by default: weights are meant."""
-    by: str | tuple[str, ...] = "source"
+    by: str | Annotated[tuple[str, ...], Field(min_length=1)] = "source"
     """The column, or columns, whose values are the groups (`web`, or `web/en` for two)."""
-    ranges: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    ranges: dict[str, tuple[FiniteFloat, ...]] = Field(default_factory=dict)
     """Column of numbers in `by` -> where its ranges begin, `{quality: [0.3, 0.7]}`: the groups are then
     `below 0.3`, `0.3 to 0.7` and `from 0.7`."""
     weights: dict[str, NonNegative] | None = None
     """Share of the tokens by group; they sum to 1. `"*"` stands for all other groups."""
     normalise: bool = False
     """Divide the weights by their sum."""
-    temperature: NonNegative | None = None
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     """Shares in proportion to tokens ** temperature: 1 leaves them as they are, 0 makes them equal."""
-    tokens: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(ge=0)]] | None = None
+    tokens: Annotated[Tokens, Field(gt=0)] | dict[str, Tokens] | None = None
     """Tokens of the whole mixture, or by group (then without weights)."""
-    max_epochs: Positive | dict[str, Positive] = 1.0
+    max_epochs: Epochs | dict[str, Epochs] = 1.0
     """How often a group may be seen at most; one number or by group (others: once)."""
     on_shortfall: Literal["error", "scale"] = "error"
     """What to do where the budget cannot be met: stop, or take the largest that keeps the shares."""
-    bytes_per_token: Positive | dict[str, Positive] | None = None
+    bytes_per_token: BytesPerToken | dict[str, BytesPerToken] | None = None
     """For sizes in tokens where `tokenize` has not run yet; one number or by group. If not set, it is measured on
     a sample of each group; 4 if the recipe has no `tokenize`."""
-    upsample: dict[str, dict[float, Annotated[int, Field(ge=0)]]] | None = None
+    upsample: dict[str, dict[float, Annotated[int, Field(ge=0, le=1000)]]] | None = None
     """Column -> {value from which on: copies}, `{cluster_size: {2: 2, 10: 3}}`: before all else, a document
     counts as so many. Below the first value, and without a value, as one."""
     seed: int | None = None
@@ -333,6 +338,11 @@ class Mix(Global):
             at = _position(groups, ruling)
             once_more = self._hashes(rows) < ruling["threshold"].to_numpy()[at]
             repeats = repeats * (ruling["whole"].to_numpy()[at] + once_more)
+        if (most := int(repeats.max(initial=0))) > MOST_REPEATS:
+            raise StageError(
+                f"mix: a document would be seen {most:,} times, more than {MOST_REPEATS:,}; lower `tokens`, "
+                "`max_epochs` or the copies of `upsample`"
+            )
         left = pa.array(repeats == 0)
         reasons = pc.if_else(left, pa.scalar("not_sampled"), no_reasons(len(rows)))
         tallies = {"repeats": int(repeats.sum()), "repeated_documents": int((repeats > 1).sum())}

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 __all__ = ["ANY", "OFF", "PROFILES", "UNMARKED", "UNSPACED", "Bound", "Profile"]
 
@@ -25,8 +25,8 @@ __all__ = ["ANY", "OFF", "PROFILES", "UNMARKED", "UNSPACED", "Bound", "Profile"]
 class Bound:
     """Least and greatest value that a rule accepts; None: no limit on that side."""
 
-    min: Annotated[float | None, Field(description="Least value that is kept.")] = None
-    max: Annotated[float | None, Field(description="Greatest value that is kept.")] = None
+    min: Annotated[FiniteFloat | None, Field(description="Least value that is kept.")] = None
+    max: Annotated[FiniteFloat | None, Field(description="Greatest value that is kept.")] = None
 
 
 OFF: Final = Bound()

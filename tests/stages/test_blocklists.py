@@ -51,3 +51,9 @@ def test_overlapping_words_all_count(tmp_path: Path) -> None:
     assert listed(tmp_path, all_="bad\nbad word\n").apply(rows("bad word")).columns[
         "badwords"
     ].to_pylist() == [2]
+
+
+def test_words_are_composed_as_texts_are(tmp_path: Path) -> None:
+    """A list written on a Mac holds é as two characters; texts are NFC."""
+    stage = listed(tmp_path, all_="cafe\u0301\n")
+    assert stage.apply(rows("un CAFÉ noir", "un cafe noir")).columns["badwords"].to_pylist() == [1, 0]
