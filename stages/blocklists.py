@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stages.attached import Stamped, listed, stamped
+from stages.base import StageError
 from stages.columns import utf8
 from stages.kernels.blocking import occurrences
 from stages.kernels.matching import Matcher, matcher
@@ -36,22 +37,36 @@ def _listed(files: Stamped) -> tuple[Matcher, npt.NDArray[np.int64]]:
     return matcher(list(patterns)), np.array([len(pattern) for pattern in patterns], np.int64)
 
 
-def blocked(texts: pa.Array, names: Sequence[str], lists: Mapping[str, tuple[Path, ...]]) -> pa.Array:
+def blocked(
+    texts: pa.Array,
+    names: Sequence[str],
+    langs: Sequence[str | None] | None,
+    lists: Mapping[str, tuple[Path, ...]],
+) -> pa.Array:
     """How often each text holds a listed word: int64.
 
     Args:
         texts: large_string, no nulls.
         names: profile of each text.
-        lists: language, or EVERY, -> files.
+        langs: labels of `langid`, None where it did not run.
+        lists: language (a profile's, or as `langid` has it), or EVERY, -> files.
+
+    Raises:
+        StageError: a list is no UTF-8 or empty, or its language is one that only `langid` could find.
     """
     data, bounds = utf8(texts)
     counts = np.zeros(len(texts), np.int64)
-    of_row = np.array(names, np.object_)
+    of_row, labels = np.array(names, np.object_), np.array(names if langs is None else langs, np.object_)
     unspaced = {name for name, profile in PROFILES.items() if profile.script in UNSPACED}
     without_spaces = np.array([name in unspaced for name in names], np.bool_)
     for language, paths in sorted(lists.items()):
         found, sizes = _listed(stamped(paths))
-        mine = of_row == language if language != EVERY else np.ones(len(texts), np.bool_)
+        if langs is None and language != EVERY and language not in PROFILES:
+            raise StageError(
+                f"clean: block names {language!r}, which is told by its script neither from other languages nor "
+                f"at all; put langid before clean, or list the words under one of {', '.join(PROFILES)} or {EVERY}"
+            )
+        mine = (of_row == language) | (labels == language) | (language == EVERY)
         for anywhere in (False, True):
             rows = np.flatnonzero(mine & (without_spaces == anywhere))
             occurrences(data, bounds, rows, found, sizes, anywhere=anywhere, counts=counts)

@@ -66,7 +66,7 @@ class Decontaminate(Global):
     What holds one is dropped, cut or tagged.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "contamination": pa.list_(_HIT),
