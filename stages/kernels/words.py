@@ -256,7 +256,8 @@ def words(
                     end = at + 1 + size
                     if other == 0 or size == 0 or end + 1 >= stop:
                         break
-                    parts = breaks[data[end]] & CLASS_BITS in (OTHER, NEWLINE)
+                    # A byte from 0x80 on is no code point: 0xD7, the multiplication sign, leads Hebrew letters.
+                    parts = data[end] < 0x80 and breaks[data[end]] & CLASS_BITS in (OTHER, NEWLINE)
                     if not parts and (data[end] not in (44, 46) or data[end + 1] != 32):
                         break
                     hashes[count] = hash_short(word & ((other >> nb.uint64(7)) - nb.uint64(1)))
