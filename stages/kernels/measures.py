@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import DIGIT, LETTER, NUMBER, SPACE, TERMINAL, classes, folds
-from stages.kernels.words import bytes_before, decode, eight, first_other, is_ascii_letter
+from stages.kernels.reading import bytes_before, decode, eight, first_other, is_ascii_letter
 
 # Columns of the counts.
 CHARS: Final = 0

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from stages.columns import TEXT, utf8
 from stages.kernels.characters import CODE_POINTS, SPACE, UNIT, WORD, classes, folds
+from stages.kernels.reading import decode
 
 # One look-up a character: what it folds to in the low 21 bits, what it is above them.
 FOLD: Final = 0x1FFFFF
@@ -80,21 +81,6 @@ def _leads() -> npt.NDArray[np.bool_]:
     for code in np.flatnonzero(_unstable()).tolist():
         found[chr(code).encode()[0]] = True
     return found
-
-
-@nb.njit(cache=True, nogil=True)
-def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
-    """Code point and length in bytes of the character that starts at `at` (valid UTF-8)."""
-    first = nb.int64(data[at])
-    if first < 0x80:
-        return first, 1
-    second = nb.int64(data[at + 1]) & 0x3F
-    if first < 0xE0:
-        return (first & 0x1F) << 6 | second, 2
-    third = nb.int64(data[at + 2]) & 0x3F
-    if first < 0xF0:
-        return (first & 0x0F) << 12 | second << 6 | third, 3
-    return (first & 0x07) << 18 | second << 12 | third << 6 | (nb.int64(data[at + 3]) & 0x3F), 4
 
 
 @nb.njit(cache=True, nogil=True)
