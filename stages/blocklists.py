@@ -19,7 +19,7 @@ from stages.base import StageError
 from stages.columns import utf8
 from stages.kernels.blocking import occurrences
 from stages.kernels.matching import Matcher, matcher
-from stages.profiles import PROFILES, UNSPACED
+from stages.profiles import PROFILES, WITHOUT_SPACES
 
 EVERY = "all"
 """The list that is for every language."""
@@ -57,8 +57,7 @@ def blocked(
     data, bounds = utf8(texts)
     counts = np.zeros(len(texts), np.int64)
     of_row, labels = np.array(names, np.object_), np.array(names if langs is None else langs, np.object_)
-    unspaced = {name for name, profile in PROFILES.items() if profile.script in UNSPACED}
-    without_spaces = np.array([name in unspaced for name in names], np.bool_)
+    without_spaces = np.array([name in WITHOUT_SPACES for name in names], np.bool_)
     for language, paths in sorted(lists.items()):
         found, sizes = _listed(stamped(paths))
         if langs is None and language != EVERY and language not in PROFILES:

@@ -172,11 +172,6 @@ class Decontaminate(Global):
         """Only `cut` looks at texts again."""
         return ("text",) if self.action == "cut" else ()
 
-    @property
-    def rounds(self) -> int:
-        """Grams found, then counted over the corpus."""
-        return 1
-
     def files(self) -> Mapping[str, tuple[str, ...]]:
         """The benchmark files."""
         return {benchmark.name: benchmark.paths for benchmark in self.benchmarks}

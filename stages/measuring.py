@@ -20,7 +20,7 @@ from stages.kernels import measures as m
 from stages.kernels import repetition as r
 from stages.kernels.scripts import COMMON, SCRIPTS, scripts
 from stages.kernels.sentences import count_sentences
-from stages.profiles import ANY, PROFILES, UNMARKED, UNSPACED, Bound, Profile, of_language
+from stages.profiles import ANY, PROFILES, UNMARKED, UNSPACED, WITHOUT_SPACES, Bound, Profile, of_language
 from stages.repair import tidied
 from stages.rules import LINE_RULES
 
@@ -29,9 +29,7 @@ __all__ = ["c4_measured", "measured"]
 _LISTED: Final = tuple(profile for profile in PROFILES.values() if profile.stop_words)
 _PLACE: Final = {profile.name: place for place, profile in enumerate(_LISTED)}
 _STYLES: Final = {
-    name: c.UNMARKED if profile.script in UNMARKED else c.UNSPACED
-    for name, profile in PROFILES.items()
-    if profile.script in UNSPACED
+    name: c.UNMARKED if PROFILES[name].script in UNMARKED else c.UNSPACED for name in WITHOUT_SPACES
 }
 
 

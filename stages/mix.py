@@ -12,7 +12,7 @@ RULES §13. It neither copies nor reorders documents: `pack` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -23,16 +23,14 @@ import pyarrow.compute as pc
 from pydantic import Field, FiniteFloat, model_validator
 
 from stages import vocabulary
-from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, plan_mixture
+from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, listed, plan_mixture
 from stages.base import Global, Out, Share, Stage, StageError
 from stages.columns import ids, no_reasons, whole
 from stages.estimating import Later, blocks, stand_in, thresholds, tokens_of
 from stages.groups import copies_of, names_of
-from stages.kernels.hashing import hash64
+from stages.kernels.hashing import bins, hash64
 from stages.targets import BLOCKS, DRAWN, SIZES, planned, reached, sums_of
 
-BINS: Final = 4096
-"""Hashes are counted by their upper 12 bits, so that only 1 document in 4,096 is looked at twice."""
 MAX_GROUPS: Final = 10_000
 
 PRIOR: Final = 4.0
@@ -113,13 +111,11 @@ class Mix(Global):
                 if not isinstance(names, dict):
                     continue
                 if strange := sorted(names.keys() - {*self.sources, REST}):
-                    raise ValueError(
-                        f"{key}: no source {_listed(strange)}; there are {_listed(self.sources)}"
-                    )
+                    raise ValueError(f"{key}: no source {listed(strange)}; there are {listed(self.sources)}")
                 missing = [name for name in self.sources if name not in names]
                 if key in {"weights", "tokens"} and missing and REST not in names:
                     raise ValueError(
-                        f"{key}: nothing is said of {_listed(missing)}; 0 leaves a source out, "
+                        f"{key}: nothing is said of {listed(missing)}; 0 leaves a source out, "
                         f'"{REST}" stands for all others'
                     )
         return self
@@ -211,10 +207,10 @@ class Mix(Global):
         """Sizes by group and bin of the hash, and blocks of text; last, the documents in the bin of the threshold."""
         groups, hashes = self._groups(rows), self._hashes(rows)
         amount, unit = self._amounts(rows)
-        bins = (hashes >> np.uint64(52)).astype(np.int32)
+        places = bins(hashes).astype(np.int32)
         if self._step(turn) < 2 or ruling is None:
             copies = self._copies(rows)
-            by = {"group": groups, "bin": bins if self._step(turn) else np.zeros_like(bins)}
+            by = {"group": groups, "bin": places if self._step(turn) else np.zeros_like(places)}
             table = pa.table({**by, "amount": amount, "ends": copies * (amount > 0)})
             sums = table.group_by(["group", "bin"], use_threads=False).aggregate(
                 [("amount", "sum"), ("amount", "count"), ("ends", "sum")]
@@ -226,7 +222,7 @@ class Mix(Global):
                 sums = pa.concat_tables([sums, drawn], promote_options="default")
             return sums.append_column("bucket", pa.array(np.zeros(len(sums), np.uint16)))
         at = _position(groups, ruling)
-        drawn = np.flatnonzero(bins == ruling["bin"].to_numpy()[at])
+        drawn = np.flatnonzero(places == ruling["bin"].to_numpy()[at])
         found = pa.table(
             {
                 "bucket": pa.array(at[drawn].astype(np.uint16)),
@@ -376,10 +372,6 @@ class Mix(Global):
             counts = whole(rows["token_count"]).to_numpy().astype(np.int64)
             return (counts + (counts > 0)) * self._copies(rows), "tokens"  # pack ends each document with EOS
         return whole(rows["bytes"]).to_numpy().astype(np.int64) * self._copies(rows), "bytes"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
 
 
 def _position(groups: pa.Array, ruling: pa.Table) -> npt.NDArray[np.int64]:

@@ -18,7 +18,17 @@ from typing import Annotated, Final
 
 from pydantic import Field, FiniteFloat
 
-__all__ = ["ANY", "OFF", "PROFILES", "UNMARKED", "UNSPACED", "Bound", "Profile", "of_language"]
+__all__ = [
+    "ANY",
+    "OFF",
+    "PROFILES",
+    "UNMARKED",
+    "UNSPACED",
+    "WITHOUT_SPACES",
+    "Bound",
+    "Profile",
+    "of_language",
+]
 
 
 @dataclass(frozen=True)
@@ -199,6 +209,9 @@ def _profiles() -> dict[str, Profile]:
 
 PROFILES: Final = _profiles()
 """Profiles by language, English first: among equals the earlier one is taken."""
+
+WITHOUT_SPACES: Final = frozenset(name for name, profile in PROFILES.items() if profile.script in UNSPACED)
+"""Profiles of scripts that write none between words: their lines have no tokens to count."""
 
 _CODES: Final = (
     "afr:af als:sq ara:ar arb:ar bel:be ben:bn bod:bo bul:bg cat:ca ces:cs cmn:zh cym:cy dan:da deu:de ekk:et "
