@@ -48,7 +48,7 @@ Tokens = Annotated[int, Field(ge=0, le=1 << 60)]
 class Mix(Global):
     """How often each document is seen: shares by source or any column, temperature, budget, epochs."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("source", "bytes")
     optional: ClassVar[tuple[str, ...]] = ("token_count",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {"repeats": pa.int32(), "mix_group": pa.string()}

@@ -30,7 +30,7 @@ from stages.training import Training, train
 class Tokenize(Global):
     """Text becomes the ids of a `tokenizer.json`, given, extended, or trained on a sample of the mixture."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     apply_reads: ClassVar[tuple[str, ...]] = ("text",)
     optional: ClassVar[tuple[str, ...]] = ("repeats", "lang")
