@@ -6,7 +6,7 @@ remainders go to the largest fractional parts first (Hamilton). Which documents 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -151,14 +151,14 @@ def _spread(given: Mapping[str, float], sizes: Mapping[str, int], key: str) -> d
     rest = [name for name in sizes if name not in given]
     if rest and REST not in given:
         raise StageError(
-            f"mix.{key} says nothing of {_listed(rest)}; add a number (0 leaves a group out), "
+            f"mix.{key} says nothing of {listed(rest)}; add a number (0 leaves a group out), "
             f'or "{REST}" for all others'
         )
     empty = [name for name, number in given.items() if number and name != REST and not sizes.get(name)]
     if empty:
         raise StageError(
-            f"mix.{key} asks for {_listed(empty)}, of which nothing is left (or never was); groups with "
-            f"documents are {_listed([name for name, size in sizes.items() if size])}. Set it to 0, or look "
+            f"mix.{key} asks for {listed(empty)}, of which nothing is left (or never was); groups with "
+            f"documents are {listed([name for name, size in sizes.items() if size])}. Set it to 0, or look "
             "at what dropped its documents"
         )
     among = sum(sizes[name] for name in rest)
@@ -183,6 +183,7 @@ def _shortfall(plan: Mapping[str, GroupPlan], most: Mapping[str, int], feasible:
     )
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Some names for a message, the first five of many."""
     shown = ", ".join(repr(name) for name in names[:5])
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"

@@ -5,12 +5,13 @@ Long lists of words by language are `blocklists`' business: they match in any ca
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from stages.base import StageError
 from stages.columns import whole
@@ -49,10 +50,10 @@ class Score(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    min: float | None = None
+    min: FiniteFloat | None = None
     """Least value that is kept."""
 
-    max: float | None = None
+    max: FiniteFloat | None = None
     """Greatest value that is kept."""
 
     missing: Literal["drop", "error"] = "error"
@@ -93,13 +94,16 @@ def _holds(text: str, string: str, rule: Banned) -> bool:
     return False
 
 
+def _sought(rule: Banned) -> set[str]:
+    """The strings as texts have them: NFC, and in small letters where capitals do not count."""
+    composed = {unicodedata.normalize("NFC", string) for string in rule.strings}
+    return composed if rule.case_sensitive else {string.lower() for string in composed}
+
+
 def banned(texts: Sequence[str], rules: Sequence[Banned]) -> pa.Array:
     """How many of the banned strings each text holds: int64."""
     found = []
-    wanted = [
-        (rule, [string if rule.case_sensitive else string.lower() for string in rule.strings])
-        for rule in rules
-    ]
+    wanted = [(rule, _sought(rule)) for rule in rules]
     folded = any(not rule.case_sensitive for rule in rules)
     for text in texts:
         lowered = text.lower() if folded else ""

@@ -130,11 +130,16 @@ def _value(record: dict[str, Any], name: str) -> str:
     found = record[name] if name in record else _values(record, name.split("."))
     if isinstance(found, list) and chosen:
         number = _value(record, chosen)
-        place = int(number) if number.isdecimal() else "ABCDEFGHIJ".find(number) if number else -1
-        return str(found[place]) if 0 <= place < len(found) else ""
-    if isinstance(found, list):
-        return " ".join(str(value) for value in found)
-    return "" if found is None else str(found)
+        place = int(number) if number.isdecimal() else "ABCDEFGHIJ".find(number) if len(number) == 1 else -1
+        return _text(found[place]) if 0 <= place < len(found) else ""
+    return _text(found)
+
+
+def _text(value: Any) -> str:
+    """A value as text, of a list the values joined; an object is none, its fields have names of their own."""
+    if isinstance(value, list):
+        return " ".join(filter(None, map(_text, value)))
+    return "" if value is None or isinstance(value, dict) else str(value)
 
 
 def _named(fields: Fields) -> tuple[str, ...]:

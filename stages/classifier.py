@@ -99,16 +99,16 @@ def labelled(training: Training, paths: Sequence[Path], characters: int) -> Labe
     """The documents of the labelled files, in order.
 
     Raises:
-        StageError: a file is broken, a record lacks a field, or all documents have the same label.
+        StageError: a file is broken, a record lacks a field or has null there, or all documents have the same label.
     """
     texts: list[str] = []
     good: list[bool] = []
     try:
         for path in paths:
             for number, record in enumerate(records(path), 1):
-                if training.text not in record or training.label not in record:
+                if record.get(training.text) is None or record.get(training.label) is None:
                     raise StageError(
-                        f"quality: {path}, record {number} has no `{training.text}` or no `{training.label}`; it "
+                        f"quality: {path}, record {number} has no `{training.text}` or no `{training.label}`, or null there; it "
                         f"has {', '.join(record)}. Name the fields with quality: {{train: {{text:, label:}}}}"
                     )
                 texts.append(str(record[training.text]))
@@ -135,7 +135,8 @@ def learn(training: Training, examples: Labelled) -> bytes:
         written, saved = Path(folder, "examples.txt"), Path(folder, "model.bin")
         with written.open("w", encoding="utf-8") as file:
             for text, good in zip(examples.texts, examples.good.tolist(), strict=True):
-                file.write(f"{LABEL}{GOOD if good else BAD} {text}\n")
+                # fastText takes every word that begins so for a label, wherever it stands.
+                file.write(f"{LABEL}{GOOD if good else BAD} {text.replace(LABEL, 'label ')}\n")
         model = train_supervised(
             input=str(written),
             epoch=training.epochs,

@@ -47,7 +47,7 @@ class Clean(Local):
 
     model_config = ConfigDict(json_schema_extra=described())
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text",)
     optional: ClassVar[tuple[str, ...]] = ("lang", "url")
     writes: ClassVar[Mapping[str, pa.DataType]] = {
@@ -102,6 +102,7 @@ class Clean(Local):
     block: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Block lists: language (or `all`) -> files, a word or phrase a line; who holds one is dropped.
 
+    Languages are those of `langid`; without it before `clean`, those that have a profile.
     `thresholds: {c4.badwords: {max: 3}}` tolerates a few.
     """
 
@@ -210,12 +211,12 @@ class Clean(Local):
         if self.page_dedup:
             texts, of_lines["page_dedup"] = lines.without_repeated_lines(texts)
         if texts is not before:
-            columns = measuring.measured(texts, profiles)
+            columns = measuring.measured(texts, langs, profiles)
         columns |= self.variants.measured(texts, profiles, columns) | of_lines
         columns["long_lines"] = lines.long_lines(texts)
         if self.block:
             listed = {language: self.paths(f"block.{language}") for language in self.block}
-            columns["badwords"] = blocklists.blocked(texts, profiles, listed)
+            columns["badwords"] = blocklists.blocked(texts, profiles, langs, listed)
         return texts, columns
 
     def _looked_up(self, rows: pa.Table, texts: pa.Array) -> dict[str, pa.Array]:

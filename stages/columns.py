@@ -32,10 +32,10 @@ def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 def utf8(column: pa.ChunkedArray | pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """A string column as (bytes uint8[], offsets int64[n + 1]); nulls count as empty."""
     array = whole(column)
-    if array.null_count:
-        array = pc.fill_null(array, "")
     if array.type != TEXT:
         array = array.cast(TEXT)
+    if array.null_count:
+        array = pc.fill_null(array, "")
     _, offsets, data = array.buffers()
     bounds = (
         np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]

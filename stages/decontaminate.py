@@ -66,7 +66,7 @@ class Decontaminate(Global):
     What holds one is dropped, cut or tagged.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {
         "contamination": pa.list_(_HIT),
@@ -171,11 +171,6 @@ class Decontaminate(Global):
     def needed(self) -> tuple[str, ...]:
         """Only `cut` looks at texts again."""
         return ("text",) if self.action == "cut" else ()
-
-    @property
-    def rounds(self) -> int:
-        """Grams found, then counted over the corpus."""
-        return 1
 
     def files(self) -> Mapping[str, tuple[str, ...]]:
         """The benchmark files."""

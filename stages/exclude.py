@@ -97,10 +97,14 @@ def _ids(path: Path) -> list[bytes]:
     """The ids of a list.
 
     Raises:
-        StageError: a line is no id; the message names file and line.
+        StageError: a line is no id, or the file no UTF-8; the message names file and line.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise StageError(f"exclude: {path} is not UTF-8 ({error}); convert it") from error
+    for number, line in enumerate(lines, 1):
         entry = line.strip()
         try:
             named = json.loads(entry)["doc_id"] if entry.startswith("{") else entry.partition("#")[0]

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from stages import vocabulary
 from stages.base import StageError
+from stages.training import LONGEST_WORD
 
 SCRIPTS: Final = {
     "han": "\u3400-\u9fff\U00020000-\U0003ffff",
@@ -28,7 +29,7 @@ SCRIPTS: Final = {
 }
 """Scripts whose words are not set apart by blanks, as ranges of characters. They are widened to whole blocks of
 64, whose characters share all bytes but the last: else the first bytes of a character could be another's."""
-LONGEST_WORD: Final = 8
+LONGEST_TOKEN: Final = 8  # characters
 CHARACTERS_SHARE: Final = 0.5  # of the new tokens, at most; the rest are words
 
 
@@ -122,8 +123,9 @@ class _Grown:
 
 
 def _runs(extension: Extension, texts: Iterable[str]) -> Counter[str]:
-    """The stretches of the scripts in the texts, with how often each occurs."""
-    pattern = re.compile("[" + "".join(SCRIPTS[script] for script in extension.scripts) + "]+")
+    """The stretches of the scripts in the texts, the longest in pieces, with how often each occurs."""
+    ranges = "".join(SCRIPTS[script] for script in extension.scripts)
+    pattern = re.compile(f"[{ranges}]{{1,{LONGEST_WORD}}}")
     runs: Counter[str] = Counter()
     for text in texts:
         runs.update(pattern.findall(text))
@@ -138,7 +140,7 @@ def _words(runs: Counter[str], kept: list[str], tokens: int, min_frequency: int)
         vocab_size=len(kept) + tokens,
         min_frequency=min_frequency,
         initial_alphabet=kept,
-        max_token_length=LONGEST_WORD,
+        max_token_length=LONGEST_TOKEN,
         show_progress=False,
     )
     pieces = (piece for run, times in runs.items() for piece in pattern.findall(run) for _ in range(times))

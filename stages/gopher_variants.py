@@ -20,7 +20,7 @@ from stages.kernels import tokens as t
 from stages.kernels.characters import TERMINAL_MARKS
 from stages.lines import words_of
 from stages.measuring import ratio
-from stages.profiles import ANY, PROFILES, UNSPACED
+from stages.profiles import ANY, PROFILES, WITHOUT_SPACES
 
 __all__ = ["documents", "fineweb", "quality", "replaced_where_spaced"]
 
@@ -42,8 +42,7 @@ def documents(texts: pa.Array) -> Iterator[str]:
 
 def spaced(names: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which profiles are of scripts with spaces between words."""
-    unspaced = {name for name, profile in PROFILES.items() if profile.script in UNSPACED}
-    return np.array([name not in unspaced for name in names], np.bool_)
+    return np.array([name not in WITHOUT_SPACES for name in names], np.bool_)
 
 
 def replaced_where_spaced(

@@ -170,15 +170,10 @@ def _index(
     items = np.array([item for own in owned for item in own], np.int32)
     written = grams.owners < len(owned)  # as the benchmark writes it: the other spellings come behind
     least, most = np.full(len(owned), 1 << 30, np.int32), np.zeros(len(owned), np.int32)
-    ordered, begins, ends = (
-        grams.owners[written],
-        grams.starts[written],
-        (grams.starts + grams.lengths)[written],
-    )
-    least[ordered[::-1]], most[ordered] = (
-        begins[::-1],
-        ends,
-    )  # in order of texts and places: the last one counts
+    ordered = grams.owners[written]
+    # In the order of texts and places, so that what is assigned last is the first begin and the last end.
+    least[ordered[::-1]] = grams.starts[written][::-1]
+    most[ordered] = (grams.starts + grams.lengths)[written]
     checked = np.zeros(len(texts.names), np.bool_)
     checked[items[np.repeat(most > 0, np.diff(owners))]] = True
     of_benchmark = np.array(texts.benchmark, np.int32)

@@ -16,7 +16,7 @@ from stages.columns import from_utf8, utf8
 from stages.kernels import refinedweb as rw
 from stages.kernels.linestats import line_stats
 from stages.kernels.longlines import count_long_lines
-from stages.profiles import PROFILES, UNSPACED, Bound
+from stages.profiles import WITHOUT_SPACES, Bound
 from stages.repair import replaced, tidied
 from stages.rules import LINE_RULES
 
@@ -128,14 +128,13 @@ def refined(
     data, bounds = utf8(texts)
     capitals = thresholds.get("rw.uppercase_lines", LINE_RULES["rw.uppercase_lines"])
     fewest = thresholds.get("rw.short_lines", LINE_RULES["rw.short_lines"])
-    unspaced = {name for name, profile in PROFILES.items() if profile.script in UNSPACED}
     share = None if capitals is None else capitals.max
     numeric, counters, phrases = (
         thresholds.get(f"rw.{name}_lines", Bound()) is not None
         for name in ("numeric", "counter", "substring")
     )
     least = 0 if fewest is None or fewest.min is None else int(fewest.min)
-    needed = np.array([0 if name in unspaced else least for name in names], np.int64)
+    needed = np.array([0 if name in WITHOUT_SPACES else least for name in names], np.int64)
     data, bounds, found = rw.refine(
         data, bounds, capitals=share, numeric=numeric, counters=counters, fewest=needed, phrases=phrases
     )

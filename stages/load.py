@@ -12,6 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
 
@@ -25,11 +26,14 @@ from stages.formats.extractor import Extractor
 from stages.formats.metadata import Metadata, kinds
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.spec import SourceSpec, format_of, kind_of_name
-from stages.formats.streams import Block, Damage, NotRegularError, blocks, compressed, open_regular
+from stages.formats.streams import Damage, NotRegularError, blocks, compressed, open_regular
 from stages.naming import stage_class, stage_names
 
 RESERVED = ("row", "reason", "alive", "part", "bucket", "weight", "fate")
 """Columns that the pipeline adds; no metadata may have these names."""
+
+_HEAD = 4096
+"""First bytes of a file, which tell its format."""
 
 _OPENING = 4096
 """What opening a file costs, as bytes of reading."""
@@ -47,7 +51,7 @@ class Load(Source):
     Every record becomes a row, good or with the reason why it could not be read.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar = rows.WRITES
     meanings: ClassVar = rows.MEANINGS
     reasons: ClassVar = rows.REASONS
@@ -177,7 +181,7 @@ class Load(Source):
             return [_slice([file])]
         spec = self.spec(file.source)
         with open_regular(file.path) as opened:
-            head = opened.read(4096)
+            head = opened.read(_HEAD)
             format_ = None if compressed(head) else format_of(spec, file.name, head)
             wide = stream_encoding(head, spec.encoding or "utf-8").startswith(("utf-16", "utf-32"))
             if format_ == "jsonl" and file.lines and not wide and not lines.is_array(head):
@@ -254,7 +258,7 @@ def _read(
     opened: BinaryIO, name: str, piece: Slice, job: Job, extractor: Extractor
 ) -> Iterator[Record | Good]:
     """The records of an open file, by its format."""
-    head = opened.read(4096)
+    head = opened.read(_HEAD)
     opened.seek(0)
     if not head:
         job.tallies["empty_files"] += 1
@@ -269,8 +273,8 @@ def _read(
     stream = blocks(opened, job.max_ratio)
     if packed:
         opening = next(stream, b"")
-        head = b"" if isinstance(opening, Damage) else opening[:4096]
-        stream = _again(opening, stream)
+        head = b"" if isinstance(opening, Damage) else opening[:_HEAD]
+        stream = chain([opening], stream)
     format_ = format_of(job.spec, name, head)
     if format_ in {"parquet", "arrow"} and packed:
         yield failed(0, "unreadable", f"{format_} inside a compressed file: decompress it first")
@@ -290,8 +294,3 @@ def _read(
     else:
         texts = {"jsonl": lines.read_jsonl, "txt": plain.read_text, "md": plain.read_markdown}
         yield from texts[format_](stream, job)
-
-
-def _again(first: Block, rest: Iterator[Block]) -> Iterator[Block]:
-    yield first
-    yield from rest

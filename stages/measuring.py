@@ -18,9 +18,9 @@ from stages.columns import from_utf8, utf8
 from stages.kernels import c4 as c
 from stages.kernels import measures as m
 from stages.kernels import repetition as r
-from stages.kernels.scripts import SCRIPTS, scripts
+from stages.kernels.scripts import COMMON, SCRIPTS, scripts
 from stages.kernels.sentences import count_sentences
-from stages.profiles import ANY, PROFILES, UNMARKED, UNSPACED, Bound, Profile
+from stages.profiles import ANY, PROFILES, UNMARKED, UNSPACED, WITHOUT_SPACES, Bound, Profile, of_language
 from stages.repair import tidied
 from stages.rules import LINE_RULES
 
@@ -29,9 +29,7 @@ __all__ = ["c4_measured", "measured"]
 _LISTED: Final = tuple(profile for profile in PROFILES.values() if profile.stop_words)
 _PLACE: Final = {profile.name: place for place, profile in enumerate(_LISTED)}
 _STYLES: Final = {
-    name: c.UNMARKED if profile.script in UNMARKED else c.UNSPACED
-    for name, profile in PROFILES.items()
-    if profile.script in UNSPACED
+    name: c.UNMARKED if PROFILES[name].script in UNMARKED else c.UNSPACED for name in WITHOUT_SPACES
 }
 
 
@@ -41,12 +39,15 @@ def _stop_words() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
 
 
 def profiles(
-    langs: list[str | None] | None, written: npt.NDArray[np.uint8], stops: npt.NDArray[np.int32]
+    langs: Sequence[str | None] | None, written: npt.NDArray[np.uint8], stops: npt.NDArray[np.int32]
 ) -> list[Profile]:
     """The profile of every document: its language's, or the best match among those of its script.
 
+    A language without a profile, or one whose stop words are in another script than the document (Serbian in
+    Latin letters), is judged as ANY; in a script without spaces as the script's first.
+
     Args:
-        langs: labels of `langid`, None where it did not run; unknown languages have the profile ANY.
+        langs: labels of `langid`, None where it did not run.
         written: places in SCRIPTS, uint8[n].
         stops: stop words by list, int32 (n, lists).
     """
@@ -54,14 +55,18 @@ def profiles(
     for script in np.unique(written).tolist():
         rows = np.flatnonzero(written == script)
         found = [profile for profile in PROFILES.values() if profile.script == SCRIPTS[script]]
-        if len(found) > 1:  # the one with most stop words, the first of equals
-            best = stops[rows][:, [_PLACE[profile.name] for profile in found]].argmax(axis=1)
-            chosen[rows] = np.array(found, np.object_)[best]
+        listed = [_PLACE[profile.name] for profile in found if profile.stop_words]
+        if listed:  # the one with most stop words, the first of equals
+            chosen[rows] = np.array(_LISTED, np.object_)[listed][stops[rows][:, listed].argmax(axis=1)]
         elif found:
             chosen[rows] = found[0]
     for row, lang in enumerate(langs or ()):
-        if lang not in (None, "und"):
-            chosen[row] = PROFILES.get(lang, ANY)
+        if lang is None or lang == "und":
+            continue
+        own, script = of_language(lang), SCRIPTS[written[row]]
+        if own is None or (own.stop_words and script not in (own.script, COMMON)):
+            own = chosen[row] if script in UNSPACED else ANY
+        chosen[row] = own
     return list(chosen)
 
 
@@ -71,13 +76,25 @@ def ratio(count: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) -> pa.Arra
     return pa.array(count / np.where(nothing, 1, total), pa.float64(), mask=nothing)
 
 
-def measured(texts: pa.Array, langs: list[str | None] | None) -> dict[str, pa.Array]:
-    """`profile` and the columns of `rules.MEASURES` but C4's, for these texts (large_string, no nulls)."""
+def measured(
+    texts: pa.Array, langs: Sequence[str | None] | None, names: Sequence[str] | None = None
+) -> dict[str, pa.Array]:
+    """`profile` and the columns of `rules.MEASURES` but C4's.
+
+    Args:
+        texts: large_string, no nulls.
+        langs: labels of `langid`, None where it did not run.
+        names: the profiles, where they are chosen already.
+    """
     data, bounds = utf8(texts)
     counts, stops = m.measure(data, bounds, _stop_words(), len(_LISTED))
     repeated = r.repetition(data, bounds)
     words, word_chars = repeated[:, r.WORDS], repeated[:, r.WORD_CHARS]
-    chosen = profiles(langs, scripts(data, bounds), stops)
+    chosen = (
+        profiles(langs, scripts(data, bounds), stops)
+        if names is None
+        else [PROFILES.get(name, ANY) for name in names]
+    )
     places = np.array([_PLACE.get(profile.name, -1) for profile in chosen], np.int64)
     counted = np.where(places < 0, 0, stops[np.arange(len(stops)), places]) if len(stops) else places
     chars, lines, tokens = counts[:, m.CHARS], counts[:, m.LINES], counts[:, m.TOKENS]

@@ -12,7 +12,7 @@ RULES §13. It neither copies nor reorders documents: `pack` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -20,32 +20,35 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from stages import vocabulary
-from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, plan_mixture
+from stages.apportion import REST, SUM_TOLERANCE, GroupPlan, listed, plan_mixture
 from stages.base import Global, Out, Share, Stage, StageError
 from stages.columns import ids, no_reasons, whole
 from stages.estimating import Later, blocks, stand_in, thresholds, tokens_of
 from stages.groups import copies_of, names_of
-from stages.kernels.hashing import hash64
+from stages.kernels.hashing import bins, hash64
 from stages.targets import BLOCKS, DRAWN, SIZES, planned, reached, sums_of
 
-BINS: Final = 4096
-"""Hashes are counted by their upper 12 bits, so that only 1 document in 4,096 is looked at twice."""
 MAX_GROUPS: Final = 10_000
 
 PRIOR: Final = 4.0
 """Bytes of a token where there is nothing to measure: English with a large vocabulary."""
 
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+MOST_REPEATS: Final = 2**31 - 1
+"""What the column `repeats` can say."""
+
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Epochs = Annotated[float, Field(gt=0, le=1e6)]
+BytesPerToken = Annotated[float, Field(ge=0.1, le=1000)]
+Tokens = Annotated[int, Field(ge=0, le=1 << 60)]
 
 
 class Mix(Global):
     """How often each document is seen: shares by source or any column, temperature, budget, epochs."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("source", "bytes")
     optional: ClassVar[tuple[str, ...]] = ("token_count",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {"repeats": pa.int32(), "mix_group": pa.string()}
@@ -57,27 +60,27 @@ class Mix(Global):
 
     max_drop: Share | dict[str, Share] = 1.0
     """Largest share of a source that the mixture may leave out; any, by default: weights are meant."""
-    by: str | tuple[str, ...] = "source"
+    by: str | Annotated[tuple[str, ...], Field(min_length=1)] = "source"
     """The column, or columns, whose values are the groups (`web`, or `web/en` for two)."""
-    ranges: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    ranges: dict[str, tuple[FiniteFloat, ...]] = Field(default_factory=dict)
     """Column of numbers in `by` -> where its ranges begin, `{quality: [0.3, 0.7]}`: the groups are then
     `below 0.3`, `0.3 to 0.7` and `from 0.7`."""
     weights: dict[str, NonNegative] | None = None
     """Share of the tokens by group; they sum to 1. `"*"` stands for all other groups."""
     normalise: bool = False
     """Divide the weights by their sum."""
-    temperature: NonNegative | None = None
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     """Shares in proportion to tokens ** temperature: 1 leaves them as they are, 0 makes them equal."""
-    tokens: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(ge=0)]] | None = None
+    tokens: Annotated[Tokens, Field(gt=0)] | dict[str, Tokens] | None = None
     """Tokens of the whole mixture, or by group (then without weights)."""
-    max_epochs: Positive | dict[str, Positive] = 1.0
+    max_epochs: Epochs | dict[str, Epochs] = 1.0
     """How often a group may be seen at most; one number or by group (others: once)."""
     on_shortfall: Literal["error", "scale"] = "error"
     """What to do where the budget cannot be met: stop, or take the largest that keeps the shares."""
-    bytes_per_token: Positive | dict[str, Positive] | None = None
+    bytes_per_token: BytesPerToken | dict[str, BytesPerToken] | None = None
     """For sizes in tokens where `tokenize` has not run yet; one number or by group. If not set, it is measured on
     a sample of each group; 4 if the recipe has no `tokenize`."""
-    upsample: dict[str, dict[float, Annotated[int, Field(ge=0)]]] | None = None
+    upsample: dict[str, dict[float, Annotated[int, Field(ge=0, le=1000)]]] | None = None
     """Column -> {value from which on: copies}, `{cluster_size: {2: 2, 10: 3}}`: before all else, a document
     counts as so many. Below the first value, and without a value, as one."""
     seed: int | None = None
@@ -108,13 +111,11 @@ class Mix(Global):
                 if not isinstance(names, dict):
                     continue
                 if strange := sorted(names.keys() - {*self.sources, REST}):
-                    raise ValueError(
-                        f"{key}: no source {_listed(strange)}; there are {_listed(self.sources)}"
-                    )
+                    raise ValueError(f"{key}: no source {listed(strange)}; there are {listed(self.sources)}")
                 missing = [name for name in self.sources if name not in names]
                 if key in {"weights", "tokens"} and missing and REST not in names:
                     raise ValueError(
-                        f"{key}: nothing is said of {_listed(missing)}; 0 leaves a source out, "
+                        f"{key}: nothing is said of {listed(missing)}; 0 leaves a source out, "
                         f'"{REST}" stands for all others'
                     )
         return self
@@ -206,10 +207,10 @@ class Mix(Global):
         """Sizes by group and bin of the hash, and blocks of text; last, the documents in the bin of the threshold."""
         groups, hashes = self._groups(rows), self._hashes(rows)
         amount, unit = self._amounts(rows)
-        bins = (hashes >> np.uint64(52)).astype(np.int32)
+        places = bins(hashes).astype(np.int32)
         if self._step(turn) < 2 or ruling is None:
             copies = self._copies(rows)
-            by = {"group": groups, "bin": bins if self._step(turn) else np.zeros_like(bins)}
+            by = {"group": groups, "bin": places if self._step(turn) else np.zeros_like(places)}
             table = pa.table({**by, "amount": amount, "ends": copies * (amount > 0)})
             sums = table.group_by(["group", "bin"], use_threads=False).aggregate(
                 [("amount", "sum"), ("amount", "count"), ("ends", "sum")]
@@ -221,7 +222,7 @@ class Mix(Global):
                 sums = pa.concat_tables([sums, drawn], promote_options="default")
             return sums.append_column("bucket", pa.array(np.zeros(len(sums), np.uint16)))
         at = _position(groups, ruling)
-        drawn = np.flatnonzero(bins == ruling["bin"].to_numpy()[at])
+        drawn = np.flatnonzero(places == ruling["bin"].to_numpy()[at])
         found = pa.table(
             {
                 "bucket": pa.array(at[drawn].astype(np.uint16)),
@@ -333,6 +334,11 @@ class Mix(Global):
             at = _position(groups, ruling)
             once_more = self._hashes(rows) < ruling["threshold"].to_numpy()[at]
             repeats = repeats * (ruling["whole"].to_numpy()[at] + once_more)
+        if (most := int(repeats.max(initial=0))) > MOST_REPEATS:
+            raise StageError(
+                f"mix: a document would be seen {most:,} times, more than {MOST_REPEATS:,}; lower `tokens`, "
+                "`max_epochs` or the copies of `upsample`"
+            )
         left = pa.array(repeats == 0)
         reasons = pc.if_else(left, pa.scalar("not_sampled"), no_reasons(len(rows)))
         tallies = {"repeats": int(repeats.sum()), "repeated_documents": int((repeats > 1).sum())}
@@ -366,10 +372,6 @@ class Mix(Global):
             counts = whole(rows["token_count"]).to_numpy().astype(np.int64)
             return (counts + (counts > 0)) * self._copies(rows), "tokens"  # pack ends each document with EOS
         return whole(rows["bytes"]).to_numpy().astype(np.int64) * self._copies(rows), "bytes"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
 
 
 def _position(groups: pa.Array, ruling: pa.Table) -> npt.NDArray[np.int64]:

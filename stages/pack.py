@@ -78,7 +78,10 @@ class Pack(Shuffle):
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         values = np.asarray(lists.values)
         if len(values) and int(values.max()) >= vocab_size:
-            raise StageError(f"pack: a token id is not below {vocab_size}, the size of the vocabulary")
+            raise StageError(
+                f"pack: a token id is {int(values.max())}, but {vocabulary.FILE} has {vocab_size} ids: the tokens were "
+                "made by another tokenizer; run again with `--force tokenize`"
+            )
         kind = packed.token_dtype(vocab_size)
         tokens = np.full(offsets[-1], eos, kind)
         packing.place(values.astype(kind), bounds[documents], lengths - 1, offsets[:-1], tokens)
@@ -192,6 +195,7 @@ class Pack(Shuffle):
         found = pc.index_in(whole(rows["source"]).cast(pa.string()), pa.array(self.sources, pa.string()))
         if found.null_count:
             raise StageError(
-                f"pack: documents of a source that is not among {', '.join(self.sources) or 'the (empty) sources'}"
+                f"pack: documents of a source that is not among {', '.join(self.sources) or 'the (empty) sources'}; "
+                "the pipeline fills in `sources`, leave it out of the recipe"
             )
         return np.asarray(found).astype(np.uint16)

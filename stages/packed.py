@@ -89,10 +89,8 @@ def write_shard(path: Path, table: pa.Table) -> dict[str, Any]:
 def write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
     """The same from record batches of `BATCH_ROWS` rows (the last may have fewer), each written at once."""
     rows = tokens = 0
-    with (
-        pa.OSFile(str(path), "wb") as sink,
-        pa.ipc.new_file(sink, schema) as writer,
-    ):  # a Python file would copy
+    # A Python file would copy every batch.
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
             rows += batch.num_rows

@@ -148,13 +148,15 @@ def spans(text: str, *, private: bool = False) -> list[tuple[str, int, int]]:
         private: also addresses that are not globally reachable.
     """
     found: list[tuple[str, int, int]] = []
+    taken = bytearray(len(text))
     for kind, start, stop in (
         *(("email", *span) for span in _emails(text)),
         *(("ip", *span) for span in _ips(text, private=private)),
         *_numbers(text),
     ):
-        if all(stop <= first or start >= last for _, first, last in found):
+        if not any(taken[start:stop]):
             found.append((kind, start, stop))
+            taken[start:stop] = b"\1" * (stop - start)
     return sorted(found, key=lambda span: span[1])
 
 
@@ -175,7 +177,9 @@ def masked(
         for kind, _, _ in found:
             counts[row, kinds.index(kind)] += 1
         if found and replace:
-            for kind, first, last in reversed(found):
-                line = line[:first] + TOKENS[kind] + line[last:]
-            pieces.append((row, start, stop, line.encode()))
+            parts, at = [], 0
+            for kind, first, last in found:
+                parts += [line[at:first], TOKENS[kind]]
+                at = last
+            pieces.append((row, start, stop, "".join([*parts, line[at:]]).encode()))
     return from_utf8(*replaced((data, bounds), pieces)), counts

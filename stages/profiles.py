@@ -16,17 +16,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
-__all__ = ["ANY", "OFF", "PROFILES", "UNMARKED", "UNSPACED", "Bound", "Profile"]
+__all__ = [
+    "ANY",
+    "OFF",
+    "PROFILES",
+    "UNMARKED",
+    "UNSPACED",
+    "WITHOUT_SPACES",
+    "Bound",
+    "Profile",
+    "of_language",
+]
 
 
 @dataclass(frozen=True)
 class Bound:
     """Least and greatest value that a rule accepts; None: no limit on that side."""
 
-    min: Annotated[float | None, Field(description="Least value that is kept.")] = None
-    max: Annotated[float | None, Field(description="Greatest value that is kept.")] = None
+    min: Annotated[FiniteFloat | None, Field(description="Least value that is kept.")] = None
+    max: Annotated[FiniteFloat | None, Field(description="Greatest value that is kept.")] = None
 
 
 OFF: Final = Bound()
@@ -95,6 +105,7 @@ _PUBLISHED: Final = {
     "tr": (3, 21, 0.227, 0.272, 0.091, 0.222),
     "uk": (3, 11, 0.306, 0.300, 0.167, 0.175),
     "vi": (3, 11, 0.197, 0.293, 0.333, 0.103),
+    "yue": (None, None, None, 0.442, 0.111, 0.238),
 }
 
 _STOP_WORDS: Final = {
@@ -191,13 +202,34 @@ def _profiles() -> dict[str, Profile]:
         for (name, script), words in _STOP_WORDS.items()
     }
     for name, script in (("zh", "Hani"), ("ja", "Jpan"), ("th", "Thai"), ("lo", "Laoo"), ("km", "Khmr"),
-                         ("my", "Mymr"), ("bo", "Tibt")):  # fmt: skip
+                         ("my", "Mymr"), ("bo", "Tibt"), ("yue", "Hani")):  # fmt: skip
         found[name] = Profile(name, script, _bounds(name, script, ""))
     return found
 
 
 PROFILES: Final = _profiles()
 """Profiles by language, English first: among equals the earlier one is taken."""
+
+WITHOUT_SPACES: Final = frozenset(name for name, profile in PROFILES.items() if profile.script in UNSPACED)
+"""Profiles of scripts that write none between words: their lines have no tokens to count."""
+
+_CODES: Final = (
+    "afr:af als:sq ara:ar arb:ar bel:be ben:bn bod:bo bul:bg cat:ca ces:cs cmn:zh cym:cy dan:da deu:de ekk:et "
+    "ell:el eng:en epo:eo est:et eus:eu fas:fa fil:tl fin:fi fra:fr gle:ga glg:gl guj:gu heb:he hin:hi hrv:hr "
+    "hun:hu hye:hy ind:id isl:is ita:it jpn:ja kan:kn kat:ka kaz:kk khm:km kor:ko lao:lo lav:lv lit:lt lvs:lv "
+    "mal:ml mar:mr mkd:mk msa:ms mya:my nep:ne nld:nl nob:no nor:no npi:ne pan:pa pes:fa pol:pl por:pt ron:ro "
+    "rus:ru slk:sk slv:sl spa:es sqi:sq srp:sr swa:sw swe:sv swh:sw tam:ta tel:te tgl:tl tha:th tur:tr ukr:uk "
+    "urd:ur vie:vi zho:zh zsm:ms"
+)
+"""The codes of GlotLID and FineWeb2 -> those of lid.176, for languages with a profile."""
+_OF_CODE: Final = dict(pair.split(":") for pair in _CODES.split())
+
+
+def of_language(label: str) -> Profile | None:
+    """The profile of a label of lid.176 (`en`) or GlotLID (`eng_Latn`), whatever its script; None: there is none."""
+    language = label.partition("_")[0]
+    return PROFILES.get(_OF_CODE.get(language, language))
+
 
 ANY: Final = Profile("any", "Zyyy", dict(_FINEWEB2) | _NO_LANGUAGE)
 """For a language, or a script, that has no profile."""

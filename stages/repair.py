@@ -8,7 +8,6 @@ the others unchanged, so that the result is `ftfy.fix_text`'s to the letter.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 from ftfy import TextFixerConfig, fix_text
 
 from stages.columns import from_utf8, utf8
+from stages.kernels.composing import nfc, ordered
 from stages.kernels.suspicion import TAGGED, UNCOMPOSED, suspicious
 from stages.kernels.tidying import tidy
 
@@ -50,9 +50,9 @@ def fixed(texts: Texts) -> tuple[Texts, int]:
     pieces = []
     for row, start, stop, sins in suspicious(data, bounds).tolist():
         line = data[start:stop].tobytes().decode()
-        if sins & ~TAGGED == UNCOMPOSED and unicodedata.is_normalized("NFC", line):
+        if sins & ~TAGGED == UNCOMPOSED and nfc(line) == line:
             continue
-        sound = fix_text(line, _AFTER_A_TAG if sins & TAGGED else CONFIGURATION)
+        sound = fix_text(ordered(line), _AFTER_A_TAG if sins & TAGGED else CONFIGURATION)
         if sound != line:
             pieces.append((row, start, stop, sound.encode()))
     return replaced(texts, pieces), len({piece[0] for piece in pieces})
@@ -64,9 +64,9 @@ def _composed(texts: Texts, rows: npt.NDArray[np.int64]) -> Texts:
     pieces = []
     for row in rows.tolist():
         text = data[bounds[row] : bounds[row + 1]].tobytes().decode()
-        if not unicodedata.is_normalized("NFC", text):
-            new = unicodedata.normalize("NFC", text).encode()
-            pieces.append((row, int(bounds[row]), int(bounds[row + 1]), new))
+        new = nfc(text)
+        if new != text:
+            pieces.append((row, int(bounds[row]), int(bounds[row + 1]), new.encode()))
     return replaced(texts, pieces)
 
 

@@ -69,10 +69,9 @@ class Pieces:
             return cls(document, start, length, row, -(-int(lengths.sum()) // seq_len))
         document, start, length = packing.cut_documents(lengths, seq_len)
         row, rows = packing.best_fit(length, seq_len)
+        shuffled = np.argsort(mix64(np.arange(rows, dtype=np.uint64) + salt64(*salt)), kind="stable")
         rank = np.empty(rows, np.int64)
-        rank[np.argsort(mix64(np.arange(rows, dtype=np.uint64) + salt64(*salt)), kind="stable")] = np.arange(
-            rows
-        )
+        rank[shuffled] = np.arange(rows)
         row = rank[row]
         order = np.argsort(row, kind="stable")
         return cls(document[order], start[order], length[order], row[order], rows)

@@ -1,7 +1,7 @@
 """Where in the order of hashes each group of a mixture has given what is wanted of it.
 
-Documents are taken in the order of their hashes. Sizes are known by bin, the upper 12 bits of the hash, so that only
-one document in 4,096 is looked at twice: those in the bin in which the target is reached.
+Documents are taken in the order of their hashes. Sizes are known by bin of the hash, so that only one document in
+4,096 is looked at twice: those in the bin in which the target is reached.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.apportion import GroupPlan
+from stages.kernels.hashing import first_of_bin
 
 PLAN: Final = {
     "group": pa.string(),
@@ -104,7 +105,7 @@ def reached(findings: pa.Table) -> pa.Table:
         mine = drawn.filter(pc.equal(drawn["group"], name)).sort_by("hash")
         hashes, amounts = mine["hash"].to_numpy(), mine["amount"].to_numpy()
         beyond = np.flatnonzero(np.cumsum(amounts) > plan["room"])
-        threshold = int(hashes[beyond[0]]) if len(beyond) else plan["bin"] << 52
+        threshold = int(hashes[beyond[0]]) if len(beyond) else first_of_bin(plan["bin"])
         threshold = threshold if plan["below"] + plan["room"] else 0
         taken = plan["below"] + int(amounts[hashes < threshold].sum())
         realised = Fraction(plan["whole"] * plan["amount"] + taken, plan["amount"] or 1) * plan["size"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +23,14 @@ from stages.base import Global, Out, StageError
 from stages.columns import ids, no_reasons, utf8, whole
 from stages.encoding import Encoder
 from stages.extension import Extension, extend
-from stages.kernels.hashing import hash64
+from stages.kernels.hashing import BINS, bins, hash64
 from stages.training import Training, train
-
-BINS: Final = 4096
-"""Hashes are counted by their upper 12 bits; the sample is a number of whole bins."""
 
 
 class Tokenize(Global):
     """Text becomes the ids of a `tokenizer.json`, given, extended, or trained on a sample of the mixture."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     apply_reads: ClassVar[tuple[str, ...]] = ("text",)
     optional: ClassVar[tuple[str, ...]] = ("repeats", "lang")
@@ -101,17 +98,17 @@ class Tokenize(Global):
         return {"seed": self.seed, "sample_bytes": sample}
 
     def survey(self, rows: pa.Table, turn: int, ruling: pa.Table | None) -> pa.Table:
-        """Turn 0: bytes of living text by bin of the hash. Turn 1: the texts of the bins taken."""
+        """Turn 0: bytes of living text by bin of the hash. Turn 1: the texts of the bins taken, whole ones."""
         hashes = hash64(ids(rows["doc_id"]), self.seed or 0, "tokenizer")
-        bins = (hashes >> np.uint64(52)).astype(np.int64)
+        places = bins(hashes)
         seen = _repeats(rows)
         if turn == 0 or ruling is None:
             sizes = np.zeros(BINS, np.int64)
-            np.add.at(sizes, bins, np.diff(utf8(rows["text"])[1]) * seen)
+            np.add.at(sizes, places, np.diff(utf8(rows["text"])[1]) * seen)
             found = np.flatnonzero(sizes)
             bucket = np.zeros(len(found), np.uint16)
             return pa.table({"bucket": bucket, "bin": found.astype(np.int32), "bytes": sizes[found]})
-        taken = pa.array(bins < ruling["bins"][0].as_py())
+        taken = pa.array(places < ruling["bins"][0].as_py())
         sample = pa.table({"hash": hashes, "doc_id": rows["doc_id"], "text": rows["text"], "repeats": seen})
         sample = sample.filter(taken)
         return sample.append_column("bucket", pa.array(np.zeros(len(sample), np.uint16)))

@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, Literal
 
+import regex
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -22,6 +24,15 @@ UNKNOWN: Final = "[UNK]"
 CONTINUES: Final = "##"
 MAX_SENTENCE: Final = 4000
 """Bytes; sentencepiece leaves out longer sentences without a word."""
+
+
+LONGEST_WORD: Final = 1000
+"""Characters."""
+_UNBROKEN: Final = re.compile(rf"\S{{{LONGEST_WORD}}}|\s{{{LONGEST_WORD}}}")
+_WORD: Final = regex.compile(
+    rf"(?:\p{{L}}{{{LONGEST_WORD}}}|\p{{N}}{{{LONGEST_WORD}}}|[^\s\p{{L}}\p{{N}}]{{{LONGEST_WORD}}}|\s{{{LONGEST_WORD}}})"
+)
+"""So much of a word: letters, numbers, other signs or white space, as GPT-2's pre-tokenizer parts them."""
 
 
 class Training(BaseModel):
@@ -73,7 +84,7 @@ def _bpe(training: Training, special: list[str], texts: Iterable[str]) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(iter(texts), trainer)
+    tokenizer.train_from_iterator(_bounded(texts), trainer)
     return tokenizer
 
 
@@ -82,7 +93,7 @@ def _wordpiece(training: Training, special: list[str], texts: Iterable[str]) -> 
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=training.lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix=CONTINUES)
-    kept = list(texts)
+    kept = list(_bounded(texts))
     characters = sorted({char for text in kept for char in tokenizer.normalizer.normalize_str(text)})
     special = list(dict.fromkeys([*special, UNKNOWN]))
     seeds = [CONTINUES + char for char in characters if not char.isspace()]
@@ -137,6 +148,20 @@ def _unigram(training: Training, special: list[str], texts: Iterable[str]) -> An
     )
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     return tokenizer
+
+
+def _bounded(texts: Iterable[str]) -> Iterator[str]:
+    """The texts, cut inside of words of more than LONGEST_WORD characters: the trainers take n² steps for a word.
+
+    Genomes, digits of pi and rows of dashes are such words to a pre-tokenizer.
+    """
+    for text in texts:
+        first = 0
+        if _UNBROKEN.search(text):
+            for found in _WORD.finditer(text):
+                yield text[first : found.end()]
+                first = found.end()
+        yield text[first:]
 
 
 def _sentences(texts: Iterable[str]) -> Iterator[str]:

@@ -6,7 +6,8 @@
     encodings.py  bytes to text: byte order marks, declared and detected encodings
     metadata.py   fields of records that are kept as columns, by type
     rows.py       records to Arrow tables of bounded size, with doc_id and quarantine reason
-    lines.py      JSON Lines          delimited.py  CSV, TSV        columnar.py  Parquet, Arrow IPC
+    lines.py      JSON Lines          delimited.py  CSV, TSV
+    parquet.py    Parquet             arrow.py      Arrow IPC       columnar.py  what both do with batches
     plain.py      text, Markdown      html.py       HTML pages      warc.py      WARC, WET, ARC
     http.py       the response inside an archive record
     extractor.py  the child process in which pages are parsed

@@ -24,12 +24,14 @@ _FIGURE: Final = re.compile(
     r"<figure[^>]{0,300}>(\s{0,99}<pre[\s>](?:(?!</?figure).){0,20000}?</pre>\s{0,99})</figure>", re.DOTALL
 )
 
-_SCRAP: Final = 10
-_LOOSE: Final = 25
-_LONG: Final = 120
-_CAPTION: Final = 40
-_LEAD: Final = 80
-_KEPT: Final = 0.7
+# Characters of a block:
+_SCRAP: Final = 10  # fewer are a label or a mark, unless they end like a sentence
+_LOOSE: Final = 25  # fewer in no block of their own are furniture of the page
+_LONG: Final = 120  # so many may be half links, as in a paragraph of references
+_CAPTION: Final = 40  # so many stand once: the second time they are a caption or a teaser
+_LEAD: Final = 80  # fewer, without a sentence's end, are no beginning of an article
+
+_KEPT: Final = 0.7  # share of the characters that an article leaves; with less left the page is none
 
 
 class Block(NamedTuple):

@@ -87,7 +87,9 @@ def _value(text: str, where: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise BenchmarkFileError(f"{where}: not JSON: {error}") from error
+        raise BenchmarkFileError(
+            f"{where}: not JSON: {error}; expected an object a line, or one array of objects"
+        ) from error
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 
 
 def _delimited(text: str, path: Path, delimiter: str) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(len(text) + 1)  # the parser's own is 128 kB, less than a document may have
     parsed = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in parsed:

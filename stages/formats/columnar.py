@@ -7,7 +7,7 @@ and a row group (Parquet) or record batch (Arrow) has a budget.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -48,16 +48,17 @@ def allowed(job: Job, packed: int, rows: int, of_rows: int) -> int:
 
 def wanted(job: Job, names: list[str]) -> list[str]:
     """The top-level columns that text, id, url and metadata may lie in."""
-    tops = _tops({*_own(job), *every_path(job.metadata)})
-    return [name for name in names if name in tops]
+    chosen = tops({*_own(job), *every_path(job.metadata)})
+    return [name for name in names if name in chosen]
 
 
 def _own(job: Job) -> set[str]:
     return {job.spec.text, job.spec.id, job.spec.url}
 
 
-def _tops(places: set[str]) -> set[str]:
-    return places | {path.partition(".")[0] for path in places}
+def tops(paths: Iterable[str]) -> set[str]:
+    """Names of top-level columns that paths may mean: `a.b` is a column of this name, or lies inside `a`."""
+    return {name for path in paths for name in (path, path.partition(".")[0])}
 
 
 def no_text(job: Job, names: list[str]) -> str | None:
@@ -146,14 +147,14 @@ def _rows(batch: pa.RecordBatch, first: int, job: Job) -> Iterator[Record | Good
     """The rows of a piece; what is read for metadata alone is kept away from text, id and url."""
     described: list[list[Any]] = []
     if job.metadata:
-        described, tops = _metadata(batch, job), _tops(_own(job))
-        batch = batch.select([place for place, name in enumerate(batch.schema.names) if name in tops])
+        described, own = _metadata(batch, job), tops(_own(job))
+        batch = batch.select([place for place, name in enumerate(batch.schema.names) if name in own])
     good = _good(batch, first, job)
     if good:
         yield good._replace(metadata=described)
     elif described:
-        for record, own in zip(_one_by_one(batch, first, job), zip(*described, strict=True), strict=True):
-            yield record if record.reason else record._replace(metadata=own)
+        for record, values in zip(_one_by_one(batch, first, job), zip(*described, strict=True), strict=True):
+            yield record if record.reason else record._replace(metadata=values)
     else:
         yield from _one_by_one(batch, first, job)
 

@@ -6,10 +6,12 @@ Read as UTF-8 lines, whatever the encoding: the recipe's, or the one that the fi
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator
+from typing import Self
 
 from stages.formats.encodings import ESCAPED, stream_encoding, transcoded
-from stages.formats.lines import from_object, runs
+from stages.formats.lines import Run, from_object, runs
 from stages.formats.rows import Job, Record, failed
 from stages.formats.streams import Block, Damage
 
@@ -21,7 +23,7 @@ def read_delimited(stream: Iterator[Block], job: Job, delimiter: str) -> Iterato
         yield failed(0, first.reason, first.detail, 0)
         return
     encoding = stream_encoding(first, job.spec.encoding)
-    csv.field_size_limit(job.max_record_bytes)
+    csv.field_size_limit(min(job.max_record_bytes, sys.maxsize))
     feed = _Feed(transcoded(first, stream, encoding), job.max_record_bytes)
     parsed = csv.reader(feed, delimiter=delimiter, strict=True)
     header: list[str] | None = None
@@ -31,8 +33,8 @@ def read_delimited(stream: Iterator[Block], job: Job, delimiter: str) -> Iterato
         try:
             row = next(parsed, None)
         except csv.Error as error:
-            reason = "too_long" if "field larger" in str(error) else "bad_csv"
-            yield failed(number, reason, str(error), begin)
+            long = isinstance(error, _LongLineError) or "field larger" in str(error)
+            yield failed(number, "too_long" if long else "bad_csv", str(error), begin)
             number += 1
             continue
         if row is None:
@@ -55,21 +57,36 @@ def read_delimited(stream: Iterator[Block], job: Job, delimiter: str) -> Iterato
         yield failed(number, feed.damage.reason, feed.damage.detail)
 
 
+class _LongLineError(csv.Error):
+    """A line is longer than a record may be. It passes through the parser, which begins anew behind it."""
+
+
 class _Feed:
-    """Decoded lines of a stream, until it ends or breaks; `offset` is where the next line begins."""
+    """Decoded lines of a stream with their ends, until it ends or breaks; `offset` is where the next begins."""
 
     def __init__(self, stream: Iterator[Block], limit: int) -> None:
-        self._runs = runs(stream, limit)
+        self._lines = self._read(runs(stream, limit))
         self.offset = 0
         self.damage: Damage | None = None
 
-    def __iter__(self) -> Iterator[str]:
-        """Lines with their ends; of one that is too long, so much that the parser finds it so."""
-        for offset, contents, trouble in self._runs:
-            if trouble and trouble.reason != "too_long":
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if isinstance(line, Damage):
+            raise _LongLineError(f"a line of {line.detail}")
+        return line
+
+    def _read(self, found: Iterator[Run]) -> Iterator[str | Damage]:
+        for offset, contents, trouble in found:
+            self.offset = offset
+            if trouble and trouble.reason == "too_long":
+                yield trouble
+                continue
+            if trouble:
                 self.damage = trouble
                 return
-            self.offset = offset
             for content in contents:
                 self.offset += len(content) + 1
                 yield content.decode("utf-8", "surrogateescape") + "\n"

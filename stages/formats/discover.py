@@ -16,9 +16,8 @@ from typing import Final, NamedTuple
 
 from stages.base import InputFile
 from stages.formats.spec import SourceSpec, kind_of_name
-from stages.formats.streams import open_regular
+from stages.formats.streams import BLOCK, open_regular
 
-_BLOCK: Final = 1 << 20
 REFUSED: Final = frozenset({"outside_root", "not_regular"})
 """Values of `InputFile.sha256` for paths that were found but must not be opened."""
 
@@ -118,11 +117,11 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _refusal(path: Path, inside: Path) -> str | None:
     """Why a path must not be opened; None if it may."""
-    if not path.resolve().is_relative_to(inside.resolve()):
-        return "outside_root"
     try:
+        if not path.resolve().is_relative_to(inside.resolve()):
+            return "outside_root"
         return None if stat.S_ISREG(path.stat().st_mode) else "not_regular"
-    except OSError:
+    except (OSError, RuntimeError):  # links in a circle are a RuntimeError before Python 3.13
         return "not_regular"
 
 
@@ -145,7 +144,7 @@ def digest(path: Path, step: int) -> tuple[str, int, tuple[int, ...]]:
     counts: list[int] = []
     total = size = 0
     with open_regular(path) as file:
-        while block := file.read(min(_BLOCK, step - size % step)):
+        while block := file.read(min(BLOCK, step - size % step)):
             if size % step == 0:
                 counts.append(total)
             state.update(block)

@@ -45,6 +45,20 @@ _LABELS: Final = {
     }.items()
     for label in labels.split()
 }
+_NO_CHARSETS: Final = frozenset(
+    {
+        "charmap",
+        "idna",
+        "mbcs",
+        "oem",
+        "punycode",
+        "raw-unicode-escape",
+        "undefined",
+        "unicode-escape",
+        "utf-7",
+    }
+)
+"""Text codecs of Python's that no document is written in; UTF-7 is one that only attacks are."""
 _SAMPLE: Final = 1 << 17
 _CONTROLS: Final = bytes(set(range(32)) - {9, 10, 12, 13, 27})
 _LATIN2: Final = re.compile(rb"[a-z][\xb1\xb6\xbc]|[\xb1\xb6\xbc][a-z]")
@@ -68,7 +82,9 @@ def codec(label: str) -> str | None:
         found = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    return found.name if found._is_text_encoding else None  # noqa: SLF001 - hex, zip and rot13 are codecs too
+    if found.name in _NO_CHARSETS or not found._is_text_encoding:  # noqa: SLF001 - hex, zip and rot13 are codecs
+        return None
+    return found.name
 
 
 def decode(data: bytes, encoding: str | None = None) -> Decoded | None:
@@ -79,7 +95,7 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded | None:
         encoding: what the recipe says; None to detect.
     """
     for mark, marked in _BOMS:
-        if data.startswith(mark) and (encoding is None or codec(encoding) == codec(marked)):
+        if data.startswith(mark) and (encoding is None or _family(encoding) == _family(marked)):
             return _strict(data[len(mark) :], marked)
     if encoding:
         return _strict(data, codec(encoding) or encoding)
@@ -89,6 +105,12 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded | None:
     if len(data.translate(None, _CONTROLS)) < 0.98 * len(data):
         return None  # no text has this many control characters
     return _strict(data, detect_legacy(data)) or _strict(data, "cp1252")
+
+
+def _family(label: str) -> str | None:
+    """The encoding whatever its byte order, which a mark decides: `utf-16` of `utf-16-be`."""
+    name = codec(label)
+    return name.removesuffix("-le").removesuffix("-be") if name else None
 
 
 def plainly_utf8(data: bytes) -> bool:
@@ -134,7 +156,7 @@ def stream_encoding(first: bytes, encoding: str | None) -> str:
     """The encoding of a stream of lines from its first block; `utf-16` and `utf-32` where a mark says so."""
     for mark, name in _BOMS[1:5]:
         if first.startswith(mark):
-            return name[:6]
+            return _family(name) or name
     if encoding:
         return codec(encoding) or "utf-8"
     found = decode(first[: first.rfind(b"\n") + 1 or None])

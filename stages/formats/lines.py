@@ -6,6 +6,7 @@ control characters in strings, NaN and lone surrogates are repaired and counted,
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from itertools import accumulate, chain
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from stages.formats.encodings import stream_encoding, transcoded
+from stages.formats.encodings import codec, stream_encoding, transcoded
 from stages.formats.metadata import columns, look_up
 from stages.formats.rows import Good, Job, Record, failed
 from stages.formats.streams import BLOCK, Block, Damage
@@ -74,12 +75,14 @@ def _within(offset: int, contents: list[bytes], limit: int) -> Iterator[Run]:
     if max(map(len, contents)) > limit:
         for index, content in enumerate(contents):
             if len(content) > limit:
-                yield Run(offset, contents[begin:index])
+                if index > begin:
+                    yield Run(offset, contents[begin:index])
                 offset += sum(map(len, contents[begin:index])) + index - begin
                 yield _too_long(offset, content, len(content))
                 offset += len(content) + 1
                 begin = index + 1
-    yield Run(offset, contents[begin:])
+    if begin < len(contents):
+        yield Run(offset, contents[begin:])
 
 
 def _too_long(offset: int, content: bytes, size: int) -> Run:
@@ -110,7 +113,7 @@ def read_jsonl(stream: Iterator[Block], job: Job) -> Iterator[Record | Good]:
 
 def is_array(head: bytes) -> bool:
     """Whether a file that begins so may be a JSON array over many lines."""
-    return head.lstrip().startswith(b"[")
+    return head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
 
 
 def _array(stream: Iterator[Block], limit: int) -> tuple[list[Any] | None, list[Block]]:
@@ -123,7 +126,8 @@ def _array(stream: Iterator[Block], limit: int) -> tuple[list[Any] | None, list[
         if size > limit or isinstance(block, Damage):
             return None, read
     try:
-        items = orjson.loads(b"".join(block for block in read if isinstance(block, bytes)))
+        whole = b"".join(block for block in read if isinstance(block, bytes))
+        items = orjson.loads(whole.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError:
         return None, read
     return items, read
@@ -210,7 +214,7 @@ def _good(number: int, contents: list[bytes], offset: int, job: Job) -> Good | N
 
 def _one_by_one(number: int, contents: list[bytes], offset: int, job: Job) -> Iterator[Record]:
     for number, content in enumerate(contents, number):  # noqa: B020, PLR1704
-        line = content.removeprefix(b"\xef\xbb\xbf") if not offset else content
+        line = content if offset else content.removeprefix(codecs.BOM_UTF8)
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError as error:
@@ -234,7 +238,7 @@ def _second_look(content: bytes, job: Job, number: int, offset: int, error: str)
         if not job.spec.encoding:
             return failed(number, "bad_encoding", content, offset)
         try:
-            decoded = content.decode(job.spec.encoding)
+            decoded = content.decode(codec(job.spec.encoding) or job.spec.encoding)
         except UnicodeDecodeError:
             return failed(number, "bad_encoding", content, offset)
         job.tallies["decoded_lines"] += 1

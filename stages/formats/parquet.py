@@ -48,7 +48,8 @@ def _group(
     metadata = reader.metadata.row_group(group)
     rows = metadata.num_rows
     chunks = [metadata.column(index) for index in range(metadata.num_columns)]
-    chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in _tops(names)]
+    tops = columnar.tops(names)
+    chunks = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in tops]
     packed = min(sum(chunk.total_compressed_size for chunk in chunks), file.seek(0, io.SEEK_END))
     claimed = sum(chunk.total_uncompressed_size for chunk in chunks)
     limit = columnar.allowed(job, packed, rows, reader.metadata.num_rows)
@@ -70,10 +71,6 @@ def _group(
         yield from columnar.lost(
             first + done, rows - done, "unreadable", f"row group {group}: {error}", limit
         )
-
-
-def _tops(names: list[str]) -> set[str]:
-    return set(names) | {name.partition(".")[0] for name in names}
 
 
 def _batch_size(

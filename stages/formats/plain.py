@@ -19,7 +19,7 @@ _PARSED: Final = 1 << 14
 """Characters of front matter that are parsed: nobody writes more, and the parser takes 10 µs for each."""
 _NULLS: Final = frozenset({"~", "null", "Null", "NULL"})
 """How YAML writes that there is no value."""
-_SCALAR: Final = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*[:=][ \t]*(.+?)[ \t]*\r?$", re.MULTILINE)
+_SCALAR: Final = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*[:=](.+)$", re.MULTILINE)
 
 
 def whole(stream: Iterator[Block], limit: int) -> tuple[bytes, Damage | None]:
@@ -89,7 +89,8 @@ def front_matter(text: str) -> tuple[str, dict[str, str]]:
     found = _FRONT.match(text)
     if not found:
         return text, {}
-    scalars = {key: value.strip("'\"") for key, value in _SCALAR.findall(found[2])}
+    written = ((key, value.strip(" \t\r")) for key, value in _SCALAR.findall(found[2]))
+    scalars = {key: value.strip("'\"") for key, value in written if value}
     return (text[found.end() :].lstrip("\r\n"), scalars) if scalars else (text, {})
 
 

@@ -256,7 +256,9 @@ def _columns(
         "doc_id": doc_ids(source, name, numbers),
         "orig_id": _strings(orig_ids, pa.string()),
         "source": pa.repeat(source, len(numbers)),
-        "file": pa.repeat(name, len(numbers)),
+        "file": pa.repeat(
+            name.encode(errors="surrogateescape").decode(errors="backslashreplace"), len(numbers)
+        ),
         "record": pa.array(numbers, pa.int64()),
         "url": _strings(urls, pa.string()),
         "text": text,

@@ -5,12 +5,13 @@ Does not open files: it looks at names and at bytes that others read.
 
 from __future__ import annotations
 
-import codecs
 import importlib.util
 import re
 from typing import Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from stages.formats.encodings import codec
 
 Format = Literal["jsonl", "parquet", "arrow", "csv", "tsv", "txt", "md", "html", "warc", "arc"]
 
@@ -87,10 +88,11 @@ class SourceSpec(BaseModel):
     def _can_work(self) -> Self:
         if self.extractor == "trafilatura" and importlib.util.find_spec("trafilatura") is None:
             raise ValueError("extractor: trafilatura needs `pip install gristmill[trafilatura]`")
-        try:
-            codecs.lookup(self.encoding or "utf-8")
-        except LookupError:
-            raise ValueError(f"encoding: {self.encoding!r} is no encoding that Python knows") from None
+        if self.encoding and codec(self.encoding) is None:
+            raise ValueError(
+                f"encoding: {self.encoding!r} is no encoding of text; write utf-8, gb18030, shift_jis, cp1252 "
+                "or the like, or leave it out to have it detected"
+            )
         return self
 
 

@@ -23,9 +23,11 @@ _HEADER: Final = 1 << 16
 _VERSION: Final = re.compile(rb"WARC/\d\.\d+[ \t]*\r?\n")
 _NEXT: Final = re.compile(rb"\nWARC/\d\.\d")
 _BLANK: Final = re.compile(rb"\r?\n\r?\n")
-_NOT_BLANK: Final = re.compile(rb"[\r\n]*")
-_ARC_LINE: Final = re.compile(rb"(\S.*) (\S*) (\d{8,14}) (\S*) (\d+)\r?\n")
-_ARC_NEXT: Final = re.compile(rb"\n(?=(?:https?|dns|ftp|filedesc):\S.* \S* \d{8,14} \S* \d+\r?\n)")
+_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+"""Bytes of a record; longer numbers are no lengths of anything."""
+_ARC_LINE: Final = re.compile(rb"(\S.*) (\S*) (\d{8,14}) (\S*) (\d{1,18})\r?\n")
+_ARC_NEXT: Final = re.compile(rb"\n(?=(?:https?|dns|ftp|filedesc):\S.* \S* \d{8,14} \S* \d{1,18}\r?\n)")
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _LOOKS_HTML: Final = re.compile(
     rb"(?i)\s*(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.DOTALL
@@ -83,7 +85,7 @@ class _Tape:
     def skip_blank(self) -> bool:
         """Moves to the next byte that ends no line; False if there is none."""
         while True:
-            self.at = _NOT_BLANK.match(self.data, self.at).end()  # type: ignore[union-attr]  # matches empty
+            self.at = _LINE_ENDS.match(self.data, self.at).end()  # type: ignore[union-attr]  # matches empty
             if self.ahead:
                 return True
             if not self.fill():
@@ -194,7 +196,7 @@ def _warc_head(tape: _Tape) -> _Head | None:
     raw = tape.until(_BLANK)
     fields = header_fields(raw) if raw else {}
     length = fields.get("content-length", "")
-    if not length.isdigit():
+    if not _LENGTH.fullmatch(length):
         return None
     kind = fields.get("warc-type", "").lower()
     return _Head(
@@ -232,6 +234,8 @@ def _document(head: _Head, body: bytes, number: int, job: Job, extractor: Extrac
     media, charset = _media(head.content_type)
     if head.kind == "conversion":
         found = decode(body, job.spec.encoding or charset)
+        if found is None and not job.spec.encoding:  # the header's charset is a claim, the recipe's an order
+            found = decode(body)
         if found is None:
             return failed(number, "bad_encoding", body)
         return Record(number, found.text, metadata=job.described(_fields(head, media)))

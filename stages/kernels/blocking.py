@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from stages.kernels.characters import WORD, classes
 from stages.kernels.matching import Matcher
-from stages.kernels.words import decode
+from stages.kernels.reading import decode
 
 
 @nb.njit(cache=True, nogil=True)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from stages.kernels.characters import SPACE, TERMINAL, classes
 from stages.kernels.matching import Matcher, matcher
+from stages.kernels.reading import decode
 from stages.kernels.sentences import abbreviations, sentences
-from stages.kernels.words import decode
 
 # Columns of the result: lines removed by each rule, or, for LOREM and BRACE, lines that condemn the document.
 LONG_WORDS: Final = 0

@@ -13,7 +13,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from stages.kernels.units import BLANK, characters, decode, finish
+from stages.kernels.reading import decode
+from stages.kernels.units import BLANK, characters, finish
 
 _PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
 _OTHER: Final = np.uint64(0xC2B2AE3D27D4EB4F)

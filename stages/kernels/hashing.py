@@ -7,11 +7,17 @@ cut of the corpus and in any order. These are mixing functions, not cryptography
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 U64 = npt.NDArray[np.uint64]
+
+BINS: Final = 4096
+"""Ranges of hashes of equal width, in which sizes are counted: one document in 4,096 lies in a given one."""
+
+_BELOW: Final = 52  # bits of a hash that do not name its bin
 
 
 def mix64(values: U64) -> U64:
@@ -36,6 +42,16 @@ def hash64(ids: npt.NDArray[np.uint8], *salts: int | str) -> U64:
     with np.errstate(over="ignore"):
         first = mix64(halves[:, 0] + salt64(*salts))
         return mix64(first ^ (halves[:, 1] * np.uint64(0x9E3779B97F4A7C15)))
+
+
+def bins(hashes: U64) -> npt.NDArray[np.int64]:
+    """The bin of each hash, 0 to BINS - 1, in the order of hashes: its upper 12 bits."""
+    return (hashes >> np.uint64(_BELOW)).astype(np.int64)
+
+
+def first_of_bin(number: int) -> int:
+    """The least hash of a bin."""
+    return number << _BELOW
 
 
 def unit(hashes: U64) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import DIGIT, LETTER, NUMBER, SPACE, TERMINAL, classes, folds
-from stages.kernels.words import bytes_before, decode, eight, first_other, is_ascii_letter
+from stages.kernels.reading import bytes_before, decode, eight, first_other, is_ascii_letter
 
 # Columns of the counts.
 CHARS: Final = 0
@@ -205,7 +205,7 @@ def _measure(
             key = (key ^ nb.uint64(fold[code])) * _PRIME
             if code in (35, 0x2026):
                 symbols += 1
-            if has_letter:  # a run of ASCII letters after a letter changes nothing but counts
+            if kind & LETTER:  # a run of ASCII letters after a letter changes nothing but counts
                 ahead = at + size
                 while ahead < stop and is_ascii_letter(data[ahead]):
                     key = (key ^ nb.uint64(data[ahead] | 32)) * _PRIME
@@ -219,7 +219,6 @@ def _measure(
                     last_end = ahead
                     last_char = chars + 1
                     last_class = nb.uint8(LETTER)
-                    code = 97
         if code == 46:
             dots += 1
             if dots == 3:

@@ -59,9 +59,8 @@ def best_fit(lengths: I64, capacity: int) -> tuple[I64, int]:
         length = lengths[piece]
         node = leaves + length
         if not waiting[node]:
-            while node and (
-                node & 1 or not waiting[node + 1]
-            ):  # up to the first right neighbour with a queue
+            # Up to the first right neighbour with a queue.
+            while node and (node & 1 or not waiting[node + 1]):
                 node >>= 1
             if node:
                 node += 1

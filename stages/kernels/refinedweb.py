@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import DIGIT, LETTER, NUMBER, SPACE, UPPER, classes
-from stages.kernels.words import decode
+from stages.kernels.reading import decode
 
 # Columns of the counts.
 UPPERCASE: Final = 0  # lines removed, as the next two

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import SPACE, classes
-from stages.kernels.words import JOINS, decode, eight, hash_bytes, word_breaks, words
+from stages.kernels.reading import decode, eight
+from stages.kernels.words import JOINS, hash_bytes, word_breaks, words
 
 # Columns of the result.
 WORDS: Final = 0

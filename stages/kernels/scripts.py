@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import CODE_POINTS, LETTER, classes
-from stages.kernels.words import decode
+from stages.kernels.reading import decode
 
 COMMON: Final = "Zyyy"
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import LETTER, NUMBER, SPACE, TERMINAL, UPPER, classes
-from stages.kernels.words import decode
+from stages.kernels.reading import decode
 
 _ABBREVIATIONS: Final = (
     "mr mrs ms dr prof st sr jr rev hon sgt capt lt gov messrs mme mlle vs cf e.g i.e viz "

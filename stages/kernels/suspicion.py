@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ftfy.chardata import CONTROL_CHARS, LIGATURES
 
 from stages.kernels.badness import BAD, FRESH, NEUTRAL, mojibake
-from stages.kernels.words import decode
+from stages.kernels.reading import decode
 
 # What a line is suspected of.
 REPLACED: Final = 1  # a character that ftfy always replaces or removes

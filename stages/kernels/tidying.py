@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import SPACE, classes
-from stages.kernels.words import decode
+from stages.kernels.reading import decode
 
 
 @nb.njit(cache=True, nogil=True)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.kernels.characters import LETTER, SPACE, classes
-from stages.kernels.words import ALPHANUMERIC, JOINS, decode, word_breaks, words
+from stages.kernels.reading import decode
+from stages.kernels.words import ALPHANUMERIC, JOINS, word_breaks, words
 
 PLAIN: Final = 1  # flag: a character that is not in datatrove's list of punctuation
 LETTERED: Final = 2  # flag: a letter

@@ -22,6 +22,8 @@ import pyarrow.compute as pc
 
 from stages.columns import TEXT, utf8
 from stages.kernels.characters import CODE_POINTS, SPACE, UNIT, WORD, classes, folds
+from stages.kernels.composing import nfc
+from stages.kernels.reading import decode
 
 # One look-up a character: what it folds to in the low 21 bits, what it is above them.
 FOLD: Final = 0x1FFFFF
@@ -83,21 +85,6 @@ def _leads() -> npt.NDArray[np.bool_]:
 
 
 @nb.njit(cache=True, nogil=True)
-def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
-    """Code point and length in bytes of the character that starts at `at` (valid UTF-8)."""
-    first = nb.int64(data[at])
-    if first < 0x80:
-        return first, 1
-    second = nb.int64(data[at + 1]) & 0x3F
-    if first < 0xE0:
-        return (first & 0x1F) << 6 | second, 2
-    third = nb.int64(data[at + 2]) & 0x3F
-    if first < 0xF0:
-        return (first & 0x0F) << 12 | second << 6 | third, 3
-    return (first & 0x07) << 18 | second << 12 | third << 6 | (nb.int64(data[at + 3]) & 0x3F), 4
-
-
-@nb.njit(cache=True, nogil=True)
 def _suspects(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
@@ -122,9 +109,10 @@ def normalised(texts: pa.ChunkedArray | pa.Array) -> tuple[pa.Array, npt.NDArray
     replaced = []
     for row in np.flatnonzero(suspects).tolist():
         text = texts[row].as_py()
-        if not unicodedata.is_normalized("NFC", text):
+        new = nfc(text)
+        if new != text:
             changed.append(row)
-            replaced.append(unicodedata.normalize("NFC", text))
+            replaced.append(new)
     if not changed:
         return texts, np.zeros(0, np.int64)
     mask = np.zeros(len(texts), np.bool_)
@@ -147,12 +135,12 @@ def origins(text: str) -> npt.NDArray[np.int64]:
     spans: list[tuple[int, int]] = []
     for start, stop in zip(starts, [*starts[1:], len(text)], strict=True):
         piece = text[start:stop]
-        composed = unicodedata.normalize("NFC", piece)
-        short = min(len(piece), len(composed))
-        head = next((k for k in range(short) if piece[k] != composed[k]), short)
-        tail = next((k for k in range(short - head) if piece[-1 - k] != composed[-1 - k]), short - head)
+        whole = nfc(piece)
+        short = min(len(piece), len(whole))
+        head = next((k for k in range(short) if piece[k] != whole[k]), short)
+        tail = next((k for k in range(short - head) if piece[-1 - k] != whole[-1 - k]), short - head)
         spans += [(start + k, start + k + 1) for k in range(head)]
-        spans += [(start + head, stop - tail)] * (len(composed) - head - tail)
+        spans += [(start + head, stop - tail)] * (len(whole) - head - tail)
         spans += [(stop - tail + k, stop - tail + k + 1) for k in range(tail)]
     return np.array(spans, np.int64).reshape(-1, 2)
 

@@ -121,9 +121,8 @@ def _duplicated(
             total += length
             if times[ids[place]] > 1:
                 chars += length
-    elif (
-        kind == DATATROVE
-    ):  # later copies, scanned so that no two overlap; what was skipped is not remembered
+    elif kind == DATATROVE:
+        # Later copies, scanned so that no two overlap; what was skipped is not remembered.
         seen[:grams] = False
         place = 0
         while place < grams:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import regex
 
 from stages.kernels.characters import CODE_POINTS, LETTER, NUMBER, classes
+from stages.kernels.reading import bytes_before, decode, eight, first_other, is_ascii_letter
 
 # Classes of UAX #29, table 3. What is not here never joins anything on either side.
 OTHER: Final = 0
@@ -96,43 +97,6 @@ JOINS: Final = _joins()
 
 
 @nb.njit(cache=True, nogil=True)
-def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
-    """Code point and length in bytes of the character that starts at `at` (valid UTF-8)."""
-    first = nb.int64(data[at])
-    if first < 0x80:
-        return first, 1
-    if first < 0xE0:
-        return (first & 0x1F) << 6 | (nb.int64(data[at + 1]) & 0x3F), 2
-    if first < 0xF0:
-        return (first & 0x0F) << 12 | (nb.int64(data[at + 1]) & 0x3F) << 6 | (
-            nb.int64(data[at + 2]) & 0x3F
-        ), 3
-    return (
-        (first & 0x07) << 18
-        | (nb.int64(data[at + 1]) & 0x3F) << 12
-        | (nb.int64(data[at + 2]) & 0x3F) << 6
-        | (nb.int64(data[at + 3]) & 0x3F)
-    ), 4
-
-
-@nb.njit(cache=True, nogil=True)
-def eight(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
-    """The eight bytes from `at` on, the first lowest; the compiler makes one load of it."""
-    place = nb.uint64(at)  # unsigned: negative places would have to be looked for
-    word: np.uint64 = (
-        nb.uint64(data[place])
-        | nb.uint64(data[place + nb.uint64(1)]) << nb.uint64(8)
-        | nb.uint64(data[place + nb.uint64(2)]) << nb.uint64(16)
-        | nb.uint64(data[place + nb.uint64(3)]) << nb.uint64(24)
-        | nb.uint64(data[place + nb.uint64(4)]) << nb.uint64(32)
-        | nb.uint64(data[place + nb.uint64(5)]) << nb.uint64(40)
-        | nb.uint64(data[place + nb.uint64(6)]) << nb.uint64(48)
-        | nb.uint64(data[place + nb.uint64(7)]) << nb.uint64(56)
-    )
-    return word
-
-
-@nb.njit(cache=True, nogil=True)
 def hash_short(word: np.uint64) -> np.uint64:
     """64-bit hash of fewer than eight bytes, none of them zero: one to one."""
     value: np.uint64 = word * nb.uint64(0xBF58476D1CE4E5B9)
@@ -161,32 +125,6 @@ def hash_bytes(data: npt.NDArray[np.uint8], start: int, stop: int, value: np.uin
     value *= nb.uint64(0x94D049BB133111EB)
     value ^= value >> nb.uint64(29)
     return value
-
-
-@nb.njit(cache=True, nogil=True)
-def first_other(word: np.uint64) -> np.uint64:
-    """The high bit of the first of eight bytes that is no ASCII letter; 0 if all are letters."""
-    small = word | nb.uint64(0x2020202020202020)
-    low = small & nb.uint64(0x7F7F7F7F7F7F7F7F)
-    from_a = low + nb.uint64(0x1F1F1F1F1F1F1F1F)  # sets the high bit from "a" on
-    behind_z = low + nb.uint64(0x0505050505050505)
-    others = ~(from_a & ~behind_z & ~small) & nb.uint64(0x8080808080808080)
-    first: np.uint64 = others & (~others + nb.uint64(1))
-    return first
-
-
-@nb.njit(cache=True, nogil=True)
-def bytes_before(first: np.uint64) -> int:
-    """How many of the eight bytes stand before the one whose high bit this is."""
-    ones = nb.uint64(0x0101010101010101)
-    count: int = nb.int64((((first - nb.uint64(1)) & ones) * ones) >> nb.uint64(56)) - 1
-    return count
-
-
-@nb.njit(cache=True, nogil=True)
-def is_ascii_letter(byte: np.uint8) -> bool:
-    """A to Z or a to z: most of most texts, so that kernels hurry over runs of them."""
-    return bool(nb.uint8((byte | 32) - 97) < 26)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -256,7 +194,8 @@ def words(
                     end = at + 1 + size
                     if other == 0 or size == 0 or end + 1 >= stop:
                         break
-                    parts = breaks[data[end]] & CLASS_BITS in (OTHER, NEWLINE)
+                    # A byte from 0x80 on is no code point: 0xD7, the multiplication sign, leads Hebrew letters.
+                    parts = data[end] < 0x80 and breaks[data[end]] & CLASS_BITS in (OTHER, NEWLINE)
                     if not parts and (data[end] not in (44, 46) or data[end + 1] != 32):
                         break
                     hashes[count] = hash_short(word & ((other >> nb.uint64(7)) - nb.uint64(1)))

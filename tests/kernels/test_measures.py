@@ -47,7 +47,7 @@ def counted(texts: list[str]) -> tuple[list[list[int]], list[list[int]]]:
 
 
 PIECES = st.sampled_from(
-    ["the ", "to", "of", "Der ", "UND", "für", "το", "\n", "\n\n", " ", "\u3000", "\t", ".", "..", ". . ",
+    ["the ", "to", "of", "Der ", "UND", "für", "το", "\n", "\n\n", " ", "\u3000", "\t", ".", "..", "...", ". . ",
      " .", "…", "#", "*", "-", "• ", "●", "1", "x", "漢", "。", "é", "a line of just so many letters", "?"]
 )  # fmt: skip
 # The table takes unassigned code points among ideographs for letters; Python does not.
@@ -64,6 +64,12 @@ def test_counts_as_string_methods_do(texts: list[str]) -> None:
         assert dict(enumerate(found)) == reference(text)
         lowered = [token.lower() for token in text.split()]
         assert matched == [sum(token in words for token in lowered) for words in LISTS]
+
+
+def test_an_ellipsis_glued_to_the_next_word_counts() -> None:
+    """As in "well...then": `str.count` sees it, and so does the scan that runs over letters."""
+    counts, _ = counted(["well...then", "and. . .so on...", "a....b"])
+    assert [row[m.SYMBOLS] for row in counts] == [1, 2, 1]
 
 
 def test_a_token_with_punctuation_is_no_stop_word() -> None:

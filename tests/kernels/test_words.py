@@ -36,6 +36,7 @@ def expected(text: str) -> list[str]:
         ("...", 0),
         ("", 0),
         ("a\u0301b", 1),
+        ("the terms of useא and the rest", 7),
     ],
 )
 def test_counts_words_of_many_scripts(text: str, count: int) -> None:
@@ -47,7 +48,15 @@ def test_counts_words_of_many_scripts(text: str, count: int) -> None:
 AWKWARD = st.text("ab1א ‍ℹ'.,:_\"\n\r\u0301\u00ad\u200dカ漢ก中'’;\u2060É🇩🇪👩\u3031²ー", max_size=40)
 
 
-@given(AWKWARD | st.text(max_size=40))
+PIECES = st.lists(
+    st.sampled_from(
+        ["the ", "terms ", "of ", "use", "א", "é", "漢", "カ", "'", ".", ", ", "\u0301", "!", "1", "_", "\n"]
+    ),
+    max_size=20,
+).map("".join)
+
+
+@given(AWKWARD | st.text(max_size=40) | PIECES)
 @settings(max_examples=300, deadline=None)
 def test_segments_as_uax29(text: str) -> None:
     """Lengths of words equal uniseg's, on random Unicode and on dense mixtures of all classes."""

@@ -86,3 +86,18 @@ def test_a_missing_score_drops_or_fails() -> None:
         Clean(scores={"quality": {"min": 0}}).apply(scored(None, 1))
     with pytest.raises(ValidationError, match="decides nothing"):
         Clean(scores={"quality": {}})
+
+
+def test_strings_are_composed_as_texts_are() -> None:
+    """A list written on a Mac holds é as two characters; texts are NFC. Twice the same string counts once."""
+    stage = Clean(banned=[{"strings": ("cafe\u0301", "Caf\u00e9")}])
+    assert stage.apply(rows("un café noir", "un cafe noir")).columns["banned"].to_pylist() == [1, 0]
+
+
+@pytest.mark.parametrize("bound", [float("inf"), float("-inf"), float("nan")])
+def test_bounds_are_finite(bound: float) -> None:
+    """What JSON cannot say would be null in the stage's identity: no bound."""
+    with pytest.raises(ValidationError, match="finite"):
+        Clean(scores={"quality": {"min": bound}})
+    with pytest.raises(ValidationError, match="finite"):
+        Clean(thresholds={"gopher.words": {"max": bound}})

@@ -65,6 +65,29 @@ def test_the_right_choice_can_be_the_answer(tmp_path: Path, gold: object) -> Non
     assert spans(texts, own) == [[("0", QUESTION)], [("0", f"{QUESTION} nine kettles")]]
 
 
+def test_several_letters_are_no_choice(tmp_path: Path) -> None:
+    """`AB` numbers two choices, not the first."""
+    items = [{"question": QUESTION, "choices": ["eleven kettles", "nine kettles"], "gold": "AB"}]
+    own = stage(
+        tmp_path, [*items, {**items[0], "gold": "A", "question": "x"}], spec={"answer": "choices[gold]"}
+    )
+    assert spans([f"{QUESTION} eleven kettles"], own) == [[("0", QUESTION)]]
+
+
+def test_nulls_in_lists_say_nothing(tmp_path: Path) -> None:
+    """And lists in lists are read through."""
+    words = QUESTION.split()
+    own = stage(tmp_path, [{"question": [None, words[:5], [words[5:], None]]}])
+    assert spans([f"{prose(1)} {QUESTION}"], own) == [[("0", QUESTION)]]
+
+
+def test_an_object_is_no_text(tmp_path: Path) -> None:
+    """Its fields are named, so that the right one can be chosen; its Python spelling would match nothing."""
+    own = stage(tmp_path, [{"question": {"stem": QUESTION, "choices": {"text": ["a"], "label": ["A"]}}}])
+    with pytest.raises(StageError, match=r"question\.stem, question\.choices\.text"):
+        everywhere(own, pile(["x"]))
+
+
 def test_a_repeated_item_is_indexed_once(tmp_path: Path) -> None:
     """Twenty copies of an item are no form, and the first one is named."""
     own = stage(tmp_path, [{"question": QUESTION}] * 20)

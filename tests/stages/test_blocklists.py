@@ -51,3 +51,18 @@ def test_overlapping_words_all_count(tmp_path: Path) -> None:
     assert listed(tmp_path, all_="bad\nbad word\n").apply(rows("bad word")).columns[
         "badwords"
     ].to_pylist() == [2]
+
+
+def test_words_are_composed_as_texts_are(tmp_path: Path) -> None:
+    """A list written on a Mac holds é as two characters; texts are NFC."""
+    stage = listed(tmp_path, all_="cafe\u0301\n")
+    assert stage.apply(rows("un CAFÉ noir", "un cafe noir")).columns["badwords"].to_pylist() == [1, 0]
+
+
+def test_lists_are_for_languages_as_langid_has_them(tmp_path: Path) -> None:
+    """Whether they have a profile or not; what no script tells needs langid."""
+    stage = listed(tmp_path, la="malus\n", sr="loše\n")
+    part = rows("malus loše", "malus loše", "malus loše", lang=["la", "sr", "en"])
+    assert stage.apply(part).columns["badwords"].to_pylist() == [1, 1, 0]
+    with pytest.raises(StageError, match="put langid before clean"):
+        stage.apply(rows("malus"))

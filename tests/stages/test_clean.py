@@ -107,6 +107,29 @@ def test_language_decides_the_profile() -> None:
     assert judged.reasons.to_pylist()[0] == "gopher.stop_words"
 
 
+def test_labels_of_glotlid_have_the_profiles_of_their_languages() -> None:
+    """`eng_Latn` is `en`: another model changes no rule."""
+    texts = ("one text", "ein Text", "一个文本", "一個文本", "саме текст", "a text")
+    labels = ["eng_Latn", "deu_Latn", "cmn_Hani", "yue_Hani", "ukr_Cyrl", "xyz_Latn"]
+    found = Clean().apply(rows(*texts, lang=labels)).columns["profile"].to_pylist()
+    assert found == ["en", "de", "zh", "yue", "uk", "any"]
+
+
+def test_a_profile_in_another_script_says_nothing_of_a_text() -> None:
+    """Serbian in Latin letters has none of the Cyrillic stop words; what `und` would get decides for Chinese."""
+    latin = "Ovo je dobar tekst koji nije napisan na azbuci nego na latinici da bi se lakše čitao. " * 5
+    cyrillic = "Ово је добар текст који је написан на азбуци да би се лакше читао у свету. " * 5
+    found = Clean().apply(rows(latin, cyrillic, "一个文本", "一個文本", lang=["sr", "sr", "en", "wuu"]))
+    assert found.columns["profile"].to_pylist() == ["any", "sr", "zh", "zh"]
+
+
+def test_lines_of_any_language_of_china_stay_under_c4() -> None:
+    """They have no tokens to count, whether the language has a profile or not."""
+    text = "今日天氣好好。\n我哋去公園行下。\n小朋友喺度玩。"
+    part = rows(text, text, lang=["yue", "wuu"])
+    assert Clean(presets=("c4",)).apply(part).columns["text"].to_pylist() == [text, text]
+
+
 def test_good_text_without_spaces_passes_gopher() -> None:
     """Chinese is not judged by the length of its tokens or by English stop words."""
     text = "春天的早晨，河边的柳树已经发芽。孩子们在草地上奔跑，老人坐在长椅上晒太阳，"

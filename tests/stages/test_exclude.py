@@ -71,3 +71,18 @@ def test_only_the_content_of_lists_counts() -> None:
     """Not where they lie."""
     assert Exclude(lists=("a",)).identity() == Exclude(lists=("b",)).identity()
     assert Exclude(lists=("a",)).files() == {"lists": ("a",)}
+
+
+def test_lines_end_with_line_feeds_only(tmp_path: Path) -> None:
+    """JSON may hold U+2028 and U+0085 as they are, and a list may come from Windows."""
+    stage = listing(
+        tmp_path, f'{{"doc_id": "{IDS[0].hex()}", "note": "a\u2028b\u0085c"}}\r\n{IDS[1].hex()}\r\n'
+    )
+    assert run_global(stage, [part(0, 1, 2)])[0]["reason"].to_pylist() == ["drop_list", "drop_list", None]
+
+
+def test_a_list_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    """Before any document is looked at."""
+    (tmp_path / "drop.txt").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(StageError, match=r"drop\.txt is not UTF-8"):
+        run_global(Exclude(lists=(str(tmp_path / "drop.txt"),)), [part(0)])

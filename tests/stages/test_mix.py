@@ -312,3 +312,27 @@ def test_budgets_beyond_all_text_are_seen_beforehand(fields: dict[str, Any], fou
     assert [message for _, message in complaints if found and found in message] or (
         not found and not complaints
     )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_epochs": float("inf")}, {"temperature": 1e6}, {"tokens": 10**30}, {"by": ()},
+        {"bytes_per_token": 1e-300}, {"weights": {"web": float("inf")}},
+        {"ranges": {"bytes": (float("nan"),)}, "by": "bytes"}, {"upsample": {"bytes": {1: 1 << 40}}},
+    ],
+)  # fmt: skip
+def test_numbers_beyond_all_reason_are_refused(fields: dict[str, Any]) -> None:
+    """They would overflow in the middle of a run."""
+    with pytest.raises(ValidationError):
+        Mix(**fields)
+
+
+def test_repeats_beyond_their_column_are_an_error() -> None:
+    """They would wrap around to nothing."""
+    many = {name: {0: 1000} for name in ("bytes", "a", "b", "c")}
+    rows = corpus({"web": 1})
+    for name in "abc":
+        rows = rows.append_column(name, pa.array([1] * len(rows)))
+    with pytest.raises(StageError, match="would be seen 1,000,000,000,000 times"):
+        Mix(upsample=many).apply(rows, None)

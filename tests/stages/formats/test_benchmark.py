@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 from pathlib import Path
@@ -88,3 +89,11 @@ def test_a_format_may_be_named(tmp_path: Path) -> None:
     """For files whose name says nothing."""
     (tmp_path / "items").write_text(LINES, encoding="utf-8")
     assert list(records(tmp_path / "items", "jsonl")) == ITEMS
+
+
+def test_fields_may_be_as_long_as_the_file(tmp_path: Path) -> None:
+    """Python's parser stops at 128 kB, or at what someone set before."""
+    csv.field_size_limit(10)
+    long = "word " * 40_000
+    (tmp_path / "a.csv").write_text(f'text,label\n"{long}",1\n', encoding="utf-8")
+    assert list(records(tmp_path / "a.csv")) == [{"text": long, "label": "1"}]

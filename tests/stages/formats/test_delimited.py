@@ -69,6 +69,22 @@ def test_an_open_quote_costs_what_it_swallows(load_file: Load) -> None:
     assert found.texts[-1] == "b"
 
 
+@pytest.mark.parametrize("quote", [b"", b'"'])
+def test_a_line_beyond_the_limit_is_no_row_of_its_beginning(load_file: Load, quote: bytes) -> None:
+    """However long: a line is never held whole, and what was read of it is not taken for all of it."""
+    long = quote + b"x" * (3 << 20) + quote
+    found = load_file("a.csv", b"id,text\n1," + long + b"\n2,after\n", stage={"max_record_bytes": 2 << 20})
+    assert [(row["record"], row["text"], row["reason"]) for row in found.rows] == [
+        (0, None, "too_long"),
+        (1, "after", None),
+    ]
+
+
+def test_a_limit_beyond_all_numbers_of_the_parser_is_none(load_file: Load) -> None:
+    """Python's parser takes no limit above 2**63."""
+    assert load_file("a.csv", b"text\na\n", stage={"max_record_bytes": 10**19}).texts == ["a"]
+
+
 def test_a_truncated_file_keeps_its_complete_rows(load_file: Load) -> None:
     """And says so."""
     packed = gzip.compress(b"text\n" + b"".join(b"%d\n" % (i * 7919) for i in range(9000)))

@@ -71,11 +71,13 @@ def test_what_leads_out_of_the_root_or_is_no_file_becomes_a_row(tree: Path) -> N
     (tree / "b" / "out.txt").symlink_to(tree / "secret.txt")
     (tree / "b" / "in.md").symlink_to("c/two.md")
     (tree / "b" / "gone.txt").symlink_to("nowhere.txt")
+    (tree / "b" / "loop.txt").symlink_to("loop.txt")
     os.mkfifo(tree / "b" / "pipe.jsonl")
     spec = SourceSpec(name="s", paths=("b",))
     refused = {found.name: found.refused for found in discover(spec, tree) if found.refused}
     assert refused == {
         "b/gone.txt": "not_regular",
+        "b/loop.txt": "not_regular",
         "b/out.txt": "outside_root",
         "b/pipe.jsonl": "not_regular",
     }
@@ -102,3 +104,15 @@ def test_digest_counts_line_feeds_before_every_step(tmp_path: Path) -> None:
         sha256, size, lines = digest(path, step)
         assert (sha256, size) == (hashlib.sha256(content).hexdigest(), len(content))
         assert lines == tuple(content[:start].count(b"\n") for start in range(0, len(content), step))
+
+
+def test_a_name_that_is_no_utf8_is_shown_escaped(tmp_path: Path) -> None:
+    """Linux allows any bytes; the name in bytes still decides the ids."""
+    for name in (b"\xe9.txt", b"\xe8.txt"):
+        (tmp_path / os.fsdecode(name)).write_text("text")
+    spec = SourceSpec(name="s", paths=("*.txt",))
+    load = Load(sources=(spec,))
+    files = [examine(found, "s", 1000) for found in discover(spec, tmp_path)]
+    rows = [row for piece in load.slices(files) for table in load.read(piece) for row in table.to_pylist()]
+    assert [row["file"] for row in rows] == [r"\xe8.txt", r"\xe9.txt"]
+    assert len({row["doc_id"] for row in rows}) == 2

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.formats.encodings import codec, decode, decode_page
+from stages.formats.spec import SourceSpec
 
 TEXTS = {
     "zh": "今天天气很好，我们一起去公园散步。孩子们在草地上放风筝，老人坐在长椅上聊天。",
@@ -115,8 +116,26 @@ def test_pages_are_read_as_they_claim_unless_the_bytes_say_otherwise(
     assert (found.text, found.encoding) == (text, expected)
 
 
-def test_labels_of_codecs_that_make_no_text_mean_nothing() -> None:
-    """Python knows hex and zip as encodings."""
-    assert codec("hex") is None
+@pytest.mark.parametrize("label", ["hex", "undefined", "idna", "punycode", "unicode_escape", "utf-7"])
+def test_labels_of_codecs_that_make_no_text_mean_nothing(label: str) -> None:
+    """Python knows hex and zip as encodings, a recipe may not name them, and a page that does is still read."""
+    assert codec(label) is None
+    found = decode_page(b"un caf\xe9 noir, s'il vous pla\xeet", [label])
+    assert found is not None
+    assert found.text == "un café noir, s'il vous plaît"
+    with pytest.raises(ValueError, match="is no encoding of text"):
+        SourceSpec(name="s", paths=("x",), encoding=label)
+
+
+def test_a_mark_decides_the_byte_order_of_a_named_encoding() -> None:
+    """As RFC 2781 has it: `utf-16` says nothing of the order, and a file may contradict `utf-16-le`."""
+    for name in ("utf-16", "utf-16-le", "utf-16-be"):
+        found = decode("\ufeffzwölf".encode("utf-16-be"), name)
+        assert found is not None
+        assert found.text == "zwölf"
+
+
+def test_labels_are_forgiven_quotes_and_capitals() -> None:
+    """As pages write them."""
     assert codec("no-such") is None
     assert codec(' "UTF8" ') == "utf-8"

@@ -96,6 +96,12 @@ def test_lines_in_another_encoding_are_read_when_the_recipe_names_it(load_file: 
     assert load_file("a.jsonl", content).reasons == ["bad_encoding", None]
 
 
+def test_an_encoding_means_what_it_means_everywhere(load_file: Load) -> None:
+    """`gb2312` is GB18030, as in pages: 镕 is in the larger one only."""
+    content = '{"text": "镕"}\n'.encode("gb18030")
+    assert load_file("a.jsonl", content, encoding="gb2312").texts == ["镕"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le"])
 def test_wide_encodings_are_read_whole(load_file: Load, encoding: str) -> None:
     """By their mark or by the recipe's word; such files are not cut into ranges."""
@@ -113,6 +119,7 @@ def test_a_json_array_gives_its_items(load_file: Load) -> None:
         (1, "b", None),
         (2, None, "bad_type"),
     ]
+    assert load_file("marked.json", b'\xef\xbb\xbf[\n{"text": "a"}]').texts == ["a"]
     mixed = b'["no record"]\n{"text": "a"}\n'
     assert load_file("b.json", mixed).reasons == ["bad_type", None]
     assert load_file("c.json", mixed, stage={"max_record_bytes": 20}).reasons == ["bad_type", None]
@@ -200,16 +207,21 @@ def flat(found: Iterable[Record | Good]) -> list[Record]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 30), max_size=20), st.booleans(), st.integers(1, 64))
+@given(
+    st.lists(st.integers(0, 30), max_size=20),
+    st.booleans(),
+    st.integers(1, 64),
+    st.sampled_from([20, 1 << 20]),
+)
 def test_ranges_together_give_the_whole_file(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], ends: bool, step: int
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], ends: bool, step: int, limit: int
 ) -> None:
-    """Each record in exactly one range, with the number that it has in the whole file."""
+    """Each record in exactly one range, with the number that it has in the whole file; also those too long."""
     made = [b'{"text": "%s"}' % (b"x" * size) if size % 5 else b"" for size in sizes]
     content = b"\n".join(made) + (b"\n" if ends else b"")
     path = tmp_path_factory.getbasetemp() / "ranges.jsonl"
     path.write_bytes(content)
-    job = Job(SourceSpec(name="s", paths=("x",)), 1 << 20, 200)
+    job = Job(SourceSpec(name="s", paths=("x",)), limit, 200)
     cut: list[Record] = []
     with path.open("rb") as file:
         for start in range(0, len(content), step):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 import pytest
@@ -99,3 +100,10 @@ def test_markdown_takes_id_and_url_from_its_front_matter(load_file: Load) -> Non
     """Under the names that the source gives."""
     found = load_file("a.md", b"---\nslug: s1\nlink: http://x\n---\nbody\n", id="slug", url="link")
     assert [(row["text"], row["orig_id"], row["url"]) for row in found.rows] == [("body\n", "s1", "http://x")]
+
+
+def test_front_matter_is_read_in_linear_time() -> None:
+    """A line of blanks once took a minute."""
+    begun = process_time()
+    front_matter("---\ntitle: x" + " " * 200_000 + "y\n---\nbody")
+    assert process_time() - begun < 1

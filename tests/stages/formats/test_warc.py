@@ -94,6 +94,22 @@ def test_a_broken_header_costs_itself(load_file: Load) -> None:
     assert found.rows[1]["offset"] == len(good)
 
 
+@pytest.mark.parametrize("length", ["²", "-1", "9" * 30, "9" * 5000, ""])
+def test_a_length_that_is_none_costs_its_record(load_file: Load, length: str) -> None:
+    """Python takes "²" for a digit, and refuses numbers of more than 4,300."""
+    broken = f"WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: {length}\r\n\r\nlost\r\n\r\n".encode()
+    found = load_file("a.wet", broken + record("conversion", b"kept", "text/plain"))
+    assert list(zip(found.texts, found.reasons, strict=True)) == [(None, "unreadable"), ("kept", None)]
+
+
+@pytest.mark.parametrize("charset", ["none", "utf-8"])
+def test_a_charset_that_does_not_fit_is_not_believed(load_file: Load, charset: str) -> None:
+    """The bytes are then looked at, as those of pages are."""
+    text = "Gestern regnete es, doch heute scheint schon früh die Sonne."
+    media = f"text/plain; charset={charset}"
+    assert load_file("a.wet", record("conversion", text.encode("cp1252"), media)).texts == [text]
+
+
 def test_a_truncated_record_says_so(load_file: Load) -> None:
     """Compressed or not."""
     good = record("response", response())
