@@ -17,7 +17,7 @@ from stages.formats.streams import Block, Damage
 
 
 def read_delimited(stream: Iterator[Block], job: Job, delimiter: str) -> Iterator[Record]:
-    """The rows below the header, numbered from 0; after damage nothing is read, for quotes may be open."""
+    """The rows below the header, which is the first that is not blank, numbered from 0; after damage nothing is read, for quotes may be open."""
     first = next(stream, b"")
     if isinstance(first, Damage):
         yield failed(0, first.reason, first.detail, 0)
@@ -39,10 +39,10 @@ def read_delimited(stream: Iterator[Block], job: Job, delimiter: str) -> Iterato
             continue
         if row is None:
             break
+        if not row:
+            continue
         if header is None:
             header = row
-            continue
-        if not row:
             continue
         shown = delimiter.join(row)
         if len(row) > len(header):

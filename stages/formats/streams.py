@@ -1,8 +1,8 @@
 """Regular files, decompressed in blocks of bounded size; damage is reported and passed over.
 
 gzip, Zstandard, bzip2 and xz are told apart by their first bytes, whatever the name says. All four are
-sequences of members (RFC 1952 §2.2, RFC 8878 §3): after a broken member reading resumes at the next one
-that starts plausibly. Does not know lines, records or formats.
+sequences of members (RFC 1952 §2.2, RFC 8878 §3): behind a broken member, or bytes of none, reading resumes
+at the next one that starts plausibly. Does not know lines, records or formats.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
@@ -161,7 +161,7 @@ def _members(file: BinaryIO, codec: _Codec, max_ratio: int) -> Iterator[Block]:
     """The members of a compressed file, one after another."""
     raw = _Raw(file)
     delivered = 0
-    while raw.at_member(codec.start):
+    while raw.at_member(codec.start) or (yield from _strays(raw, codec.start)):
         begin = raw.offset
         decoder = codec.new()
         try:
@@ -183,8 +183,14 @@ def _members(file: BinaryIO, codec: _Codec, max_ratio: int) -> Iterator[Block]:
                 return
             continue
         raw.give_back(decoder.unused_data)
-    if raw.rest():
-        yield Damage("unreadable", "bytes after the last compressed member", raw.offset)
+
+
+def _strays(raw: _Raw, start: re.Pattern[bytes]) -> Generator[Block, None, bool]:
+    """Reports bytes that belong to no member and passes them over; whether a member follows."""
+    if not raw.rest():
+        return False
+    yield Damage("unreadable", "bytes that belong to no compressed member", raw.offset)
+    return raw.seek_member(start)
 
 
 class _Raw:

@@ -28,6 +28,11 @@ def test_rows_below_the_header_are_records(load_file: Load) -> None:
     ]
 
 
+def test_the_header_is_the_first_line_that_is_not_blank(load_file: Load) -> None:
+    """Spreadsheets leave empty lines at the top."""
+    assert load_file("a.csv", b"\n\ntext\na\n").texts == ["a"]
+
+
 def test_tabs_separate_tsv(load_file: Load) -> None:
     """Also compressed."""
     assert load_file("a.tsv.gz", gzip.compress(b"text\turl\na,b\thttp://x\n")).rows[0]["url"] == "http://x"

@@ -65,6 +65,14 @@ def test_a_cut_stream_ends_with_truncated(pack: Callable[[bytes], bytes]) -> Non
     assert last.reason == "truncated"
 
 
+@pytest.mark.parametrize("pack", PACKERS)
+def test_bytes_between_members_cost_themselves(pack: Callable[[bytes], bytes]) -> None:
+    """As a member that was cut by a full disk and appended to leaves them."""
+    found = list(blocks(io.BytesIO(pack(b"one") + b"not a member" * 3 + pack(b"two")), 200))
+    assert [block for block in found if isinstance(block, bytes)] == [b"one", b"two"]
+    assert [block.reason for block in found if isinstance(block, Damage)] == ["unreadable"]
+
+
 def test_bytes_behind_the_last_member_are_damage() -> None:
     """They would be lost in silence otherwise."""
     first, second = blocks(io.BytesIO(gzip.compress(b"a") + b"garbage"), 200)
