@@ -19,8 +19,12 @@ from stages.base import Stage
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """JSON with sorted keys and no spaces: equal values give equal bytes.
+
+    A file's name may have bytes that are not UTF-8, which Python holds as surrogates; `json.loads` takes them back.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def digest(*values: Any) -> str:

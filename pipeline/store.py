@@ -25,7 +25,7 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.keys import digest
+from pipeline.keys import canonical, digest
 
 State = Literal["fresh", "missing", "corrupt"]
 
@@ -114,7 +114,8 @@ def writing_named(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON for people and machines, atomically."""
     with writing(path) as beside:
-        beside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        beside.write_bytes(text.encode("utf-8", "surrogatepass"))  # as `keys.canonical` does
 
 
 def write_table(path: Path, table: pa.Table, *, parquet: bool) -> None:
@@ -174,8 +175,8 @@ def mark(stem: Path, content: Mapping[str, Any]) -> Marker:
     content = {**content, "check": digest(content)}
     temporary = _beside(path)
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False)
+        with temporary.open("wb") as file:
+            file.write(canonical(content))
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):

@@ -30,7 +30,7 @@ FILE: Final = "classifier.bin"
 class Quality(Local):
     """A score by a fastText classifier, given or trained on labelled files; threshold or Pareto draw."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[Mapping[str, pa.DataType]] = {"quality": pa.float32()}
     meanings: ClassVar[Mapping[str, str]] = {"quality": "how likely the classifier thinks that it is good"}

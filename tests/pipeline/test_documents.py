@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -167,3 +168,18 @@ def test_the_schema_names_every_stage() -> None:
     )
     assert "near" in json.loads(gristmill("schema", "dedup").stdout)["x-reasons"]
     assert "did you mean 'dedup'" in gristmill("schema", "dedupe", expect=2).stderr
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read(tmp_path: Path) -> None:
+    """Its name is shown escaped; the run verifies, and a second one has nothing to do."""
+    name = os.fsencode(tmp_path) + b"/caf\xe9.jsonl"
+    with open(name, "w") as file:  # noqa: PTH123 - a name that only bytes can say
+        file.write('{"text": "The mill turns beside the river."}\n')
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("load: {sources: [{name: a, paths: ['*.jsonl']}]}\nclean: {}\n")
+    gristmill("run", recipe, "--executor", "serial")
+    assert (
+        r"caf\xe9.jsonl" in gristmill("explain", "--grep", "turns beside", "--work", tmp_path / "work").stdout
+    )
+    assert "everything verifies" in gristmill("verify", "--work", tmp_path / "work").stdout
+    assert "nothing to do" in gristmill("plan", recipe).stdout
