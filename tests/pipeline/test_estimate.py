@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from pipeline import recipe as recipes
 from pipeline.inputs import Inputs
 from stages.base import Source
 from tests import corpus
-from tests.command import gristmill
+from tests.command import gristmill, surroundings
 from tests.pipeline.conftest import Pair
 
 
@@ -104,3 +106,15 @@ def test_a_small_corpus_is_taken_whole(pair: Pair) -> None:
     text = estimate.render(said)
     assert text.splitlines()[0].split() == ["stage", "work", "peak", "disk", "documents", "tokens"]
     assert "100.0% of" in text
+
+
+def test_an_estimate_runs_in_the_environment_of_workers() -> None:
+    """The process starts itself again with it, once, and has loaded what workers have."""
+    code = (
+        "import os, sys; from pipeline.executors import THREADS, like_a_worker; like_a_worker();"
+        "print(all(os.environ[name] == value for name, value in THREADS.items()), 'numba' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, **surroundings()
+    )
+    assert done.stdout.split() == ["True", "True"]
