@@ -11,7 +11,8 @@ How a run goes, and where to read about it:
     executors.py  where tasks run: here, on local processes, on a Dask cluster
     run.py        one run from the lease to the report; alarms, journal, interruption
     plan.py       what would run, and why
-    documents.py  the documents table, a row a document
+    documents.py  the documents table, a row a document (tabulate.py: one part of it)
+    statistics/   what a part says of itself in numbers that merge
     cli.py        the verbs
 
 What a run left behind is read by
