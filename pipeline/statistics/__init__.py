@@ -6,7 +6,7 @@
     most       the largest clusters of duplicates
 
 All laws are commutative, associative and indifferent to cuts, so any cut of the corpus gives the same numbers
-(of sketches, the same estimate). Nothing here reads files or knows the report.
+(of sketches, the same estimate). Nothing here knows the report; only `shards` opens a file.
 
     counting.py      documents, bytes and tokens by source, language, group, reason, benchmark, host
     measurements.py  the measurements of clean, in bins and beyond cuts
