@@ -1,7 +1,8 @@
 """The documents table of a run: a file a part, made in tasks together with the part's statistics.
 
-    write(flow, run)     RUN/documents/*.parquet, links into the store; run.json says what statistics there are
-    read, meanings       the table and what its columns mean
+    made(flow)           tables and statistics in the store, made where they are missing or damaged
+    link(made, run)      RUN/documents/*.parquet, links into the store; run.json says what statistics there are
+    meanings             what the columns mean
     quarantined          the records that load could not read
 
 What a row says is `tabulate.py`'s business, what is counted `statistics/`.
@@ -10,6 +11,7 @@ What a row says is `tabulate.py`'s business, what is counted `statistics/`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,29 +46,30 @@ def meanings(run: Run | None = None) -> dict[str, str]:
     return found | {name: MEANING for name in more if name not in found}
 
 
-def write(flow: Flow, run: Run, of: int | None = None) -> None:
-    """Writes RUN/documents and counts; what an earlier run made is linked, not made again.
+def made(flow: Flow, of: int | None = None) -> dict[str, list[Marker]]:
+    """`parts`: a documents table and statistics a part; `shards`: statistics a shard.
 
     Args:
         flow: a walk that is done.
-        run: the run.
         of: documents of the corpus, if these are a sample of it.
     """
+    return {"parts": _tabulated(flow, of), "shards": _inspected(flow)}
+
+
+def link(found: Mapping[str, Sequence[Marker]], run: Run) -> None:
+    """Writes RUN/documents and the names of the statistics, from what `made` returned."""
     folder = run.path / "documents"
     folder.mkdir(exist_ok=True)
-    tables = _tabulated(flow, of)
-    for index, marker in enumerate(tables):
+    for index, marker in enumerate(found["parts"]):
         target = folder / f"{index:05d}.parquet"
         target.unlink(missing_ok=True)
         assert marker.data is not None  # noqa: S101 - published with data
         os.link(marker.data, target)
-    counted = {"parts": tables, "shards": _surveyed(flow)}
-    run.update(
-        statistics={
-            name: [marker.path.with_suffix("").relative_to(flow.work).as_posix() for marker in markers]
-            for name, markers in counted.items()
-        }
-    )
+    stems = {
+        name: [marker.path.with_suffix("").relative_to(run.work).as_posix() for marker in markers]
+        for name, markers in found.items()
+    }
+    run.update(statistics=stems)
 
 
 def _tabulated(flow: Flow, of: int | None) -> list[Marker]:
@@ -86,7 +89,7 @@ def _tabulated(flow: Flow, of: int | None) -> list[Marker]:
     return flow.step("documents", "tabulate", tasks)
 
 
-def _surveyed(flow: Flow) -> list[Marker]:
+def _inspected(flow: Flow) -> list[Marker]:
     """Statistics a shard."""
     last = flow.walked[-1]
     tasks = []

@@ -38,7 +38,6 @@ OVER_PARTS: Final = frozenset({"read", "apply", "survey", "route", "tabulate"}) 
 FEW: Final = 100_000  # bytes of a source below which the sample says nothing about it alone
 MANY: Final = 8  # parts of a sample
 NONE: Final = 0.02  # less than this share of the large trial's is nothing
-TURNS: Final = 2  # of tokenize, which learns in the last
 SLACK: Final = 1.5  # what epochs may exceed in a sample, where a small group may lack by chance
 START: Final = "start"  # what every process pays once
 
@@ -213,7 +212,7 @@ class _Model:
 
     def _whole(self, word: str, step: str, small: float, large: float) -> float:
         """What a step over all of the corpus costs, from what it costs on two samples."""
-        if (word, step) == ("tokenize", f"settle {TURNS - 1}"):
+        if (word, step) == self._learning:
             # Linear in the text that is learnt from: with the words that the trials had, BPE took time with the power
             # 0.9 of it in texts with spaces (Heaps' law), 1.16 from 6 to 50 MB where most was Chinese.
             rate = max(0.0, large - small) / max(1, self.large.size - self.small.size)
@@ -226,6 +225,12 @@ class _Model:
             return large
         rate = max(0.0, large - small) / max(1, self.large.size - self.small.size)
         return large + rate * (self.sample.size - self.large.size)
+
+    @property
+    def _learning(self) -> tuple[str, str] | None:
+        """The step in which a tokenizer is learnt: the last of tokenize's rounds."""
+        stage = next((stage for stage in self.recipe.stages if isinstance(stage, Tokenize)), None)
+        return (stage.word(), f"settle {stage.rounds - 1}") if stage is not None and stage.rounds else None
 
     def _learnt(self) -> float:
         """Bytes of the corpus whose texts a tokenizer is learnt from, dropped documents included."""

@@ -25,7 +25,7 @@ from pipeline.errors import RecipeError
 from pipeline.plain import clip
 from pipeline.route import render
 from pipeline.runs import Run
-from pipeline.stored import Stored, read_columns, reason_sentence, rows_of
+from pipeline.stored import Stored, read_columns, reason_sentence
 from pipeline.training import lessons
 from stages.naming import stage_class
 from stages.packed import Packed
@@ -52,7 +52,7 @@ def find(stored: Stored, doc: str) -> int:
             [f"{doc!r} names no document; DOC is a doc_id, its beginning, or the id in the data"]
         )
     hexadecimal = doc.lower()
-    if len(hexadecimal) == DIGITS and (known := rows_of(stored.documents(["doc_id"]), [hexadecimal])):
+    if len(hexadecimal) == DIGITS and (known := stored.locate([hexadecimal])):
         return known[hexadecimal]
     table = stored.documents(["doc_id", "orig_id", "source", "file", "record"])
     for wanted in (
@@ -188,7 +188,7 @@ def _shown(value: Any) -> Any:
 
 def _duplicate(stored: Stored, document: Mapping[str, Any], text: str) -> dict[str, Any]:
     """The survivor, and where the two differ."""
-    rows = rows_of(stored.documents(["doc_id"]), [document["duplicate_of"]])
+    rows = stored.locate([document["duplicate_of"]])
     if not rows:
         return {"survivor": document["duplicate_of"], "similarity": document["similarity"]}
     row = rows[document["duplicate_of"]]

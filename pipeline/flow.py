@@ -84,6 +84,7 @@ class Flow:
         self.recipe, self.work, self.store = recipe, work, work / "store"
         self.inputs = Inputs(self.store)
         self.walked: list[Walked] = []
+        self.made = 0  # results, in all steps so far
         self._executor, self._watch, self._stopping = executor, watch, stopping
         self._force: frozenset[str] = frozenset()
         self._made = [0, 0]
@@ -141,6 +142,7 @@ class Flow:
                     store.discard(stem)
             self._make(word, step, todo, len(tasks))
             self._made[0] += len(todo)
+            self.made += len(todo)
             markers = [
                 store.read_marker(stem) if state != "fresh" else marker
                 for stem, (state, marker) in zip(stems, found, strict=True)

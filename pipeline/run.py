@@ -168,16 +168,17 @@ def _conclude(flow: Flow, begun: _Begun, complete: bool, watcher: Watcher) -> tu
     trained: Path | None = None
     if complete and packed is not None and flow.recipe.train is not None:
         trained = flow.store / "train" / short(packed[1], dict(flow.recipe.train))
+    tables = documents.made(flow)
     ready = trained is None or (trained / "summary.json").is_file()
     digest = short(VERSION, [done.key for done in flow.walked], trained.name if trained else "")
     earlier = runs.latest(flow.work, digest=digest, state="done")
-    if earlier is not None and ready and not begun.made and (earlier.path / "report.json").is_file():
+    if earlier is not None and ready and not flow.made and (earlier.path / "report.json").is_file():
         return earlier, False
     run = begun.run()
     run.update(digest=digest, complete=complete, inputs=str(flow.recipe.base))
     if packed is not None:
         _link(run.path / "packed", packed[0])
-    documents.write(flow, run)
+    documents.link(tables, run)
     if packed is not None and trained is not None:
         _link(run.path / "train", trained)
         if not ready:
@@ -202,7 +203,6 @@ class _Begun:
         self._recipe, self._where = recipe, where
         self._run: Run | None = None
         self._waiting: list[dict[str, Any]] = []
-        self.made = 0
 
     def run(self) -> Run:
         """The run's folder, made now if need be."""
@@ -221,7 +221,6 @@ class _Begun:
     def stage(self, done: Walked, book: ledger.Ledger) -> None:
         """Notes a finished stage."""
         self._waiting.append(entry(done, book, self._recipe.work))
-        self.made += done.made[0]
         if self._run is not None:
             self._run.update(stages=self._waiting)
             self._run.journal("stage", stage=done.stage.word(), made=done.made[0], of=done.made[1])

@@ -98,7 +98,12 @@ class Stored:
 
     def _counted(self, stem: str) -> dict[str, Any]:
         path, _ = artifacts([self.marker(stem)])[statistics.FILE]
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise IntegrityError(
+                f"{path} is gone or damaged; run the recipe again to make it again"
+            ) from error
         return found
 
     @cached_property
@@ -154,7 +159,7 @@ class Stored:
         """The rows of some doc_ids, part after part; unknown ids are left out."""
 
         def search(part: int) -> dict[str, int]:
-            found = rows_of(read_columns(self.files[part], ["doc_id"]), ids)
+            found = _rows_of(read_columns(self.files[part], ["doc_id"]), ids)
             return {doc: row + int(self.bounds[part]) for doc, row in found.items()}
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -290,7 +295,7 @@ def reason_sentence(word: str, reason: str) -> str:
         return ""
 
 
-def rows_of(table: pa.Table, ids: Sequence[str]) -> dict[str, int]:
+def _rows_of(table: pa.Table, ids: Sequence[str]) -> dict[str, int]:
     """The rows of some doc_ids in a table with a column `doc_id`; unknown ids are left out."""
     if not ids:
         return {}

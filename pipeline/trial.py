@@ -110,7 +110,7 @@ def trial(recipe: Recipe, inputs: Inputs, rows: Mapping[str, list[pa.Table]], do
         run.update(run=run.id, name=recipe.name, recipe=str(recipe.path), stages=entries, started=0)
         if "packed" in flow.walked[-1].files:
             (run.path / "packed").symlink_to(flow.walked[-1].files["packed"][0])
-        documents.write(flow, run, documents_in_all)
+        documents.link(documents.made(flow, documents_in_all), run)
         with _measured(made, REPORT, "rest", made.size):
             report.write(recipe, run)
         made.disk[REPORT] = sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file())

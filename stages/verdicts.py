@@ -1,8 +1,8 @@
 """Who is removed, for whom and why: the verdicts on the candidates of whole components (RULES 11.4).
 
 Candidates are put in survivor order; those that nothing tells apart (the same form, the same address) are
-one; the rest is compared by `kernels/jaccard`, or not at all (`closure`). Finding candidates and writing columns is the business of
-`dedup`.
+one; the rest is compared by `kernels/jaccard`, or not at all (`closure`). Finding candidates and writing
+columns is the business of `dedup`.
 """
 
 from __future__ import annotations

@@ -171,9 +171,10 @@ SHAPE = ("layers", "heads", "kv_heads", "width", "hidden", "positions", "rope_ba
 def warm_weights(run: Path, config: Config, vocab_size: int, tokenizer: Path) -> dict[str, torch.Tensor]:
     """The newest weights of another run, for a model of `config` whose vocabulary may have grown.
 
-    `tokenizer` is the file that made these shards; the run keeps its own as tokenizer.json. Rows of the embedding and of an untied head are copied for the ids that were known (and for the hidden
+    Rows of the embedding and of an untied head are copied for the ids that were known (and for the hidden
     token, where both objectives are `masked`); new rows begin at the mean of the known ones (Hewitt 2021),
-    which makes them likely as an average token and moves no other probability far.
+    which makes them likely as an average token and moves no other probability far. `tokenizer` is the file that
+    made these shards; the run keeps its own as tokenizer.json.
 
     Raises:
         MismatchError: no checkpoint there, another shape, a vocabulary that shrank or ids that changed.

@@ -328,13 +328,12 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """The run in one file, made from its metrics; the last thing that is written."""
         steps, evals = self.log.steps(), self.log.evals()
-        final = [line["loss"] for line in steps[-10:] if line["loss"] is not None]  # null: not finite
+        # Of the last ten steps, as one is noisy; null where a loss was not finite.
+        final = [line["loss"] for line in steps[-10:] if line["loss"] is not None]
         result = {
             "steps": self.step,
             "train_loss_first": steps[0]["loss"],
-            "train_loss_final": sum(final) / len(final)
-            if final
-            else None,  # of the last ten steps: one is noisy
+            "train_loss_final": sum(final) / len(final) if final else None,
             "validation_loss": evals[-1]["eval"]["loss"] if evals else None,
             "validation": evals[-1]["eval"] if evals else None,
             "unigram_entropy": unigram_entropy(self.packed.split("train"), self.packed.manifest),

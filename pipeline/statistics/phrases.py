@@ -44,7 +44,8 @@ def counts(table: pa.Table, texts: pa.Array, chosen: pa.Array) -> dict[str, Any]
             name = "kept" if fate == "kept" else "dropped"
             documents[name] += 1
             found[name].update(_phrases(head))
-    return {"documents": documents, **found}
+    # In the order of the phrases: that of a set of texts is another in every process.
+    return {"documents": documents, **{name: dict(sorted(own.items())) for name, own in found.items()}}
 
 
 def _phrases(text: str) -> set[str]:

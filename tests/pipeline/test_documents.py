@@ -183,3 +183,19 @@ def test_a_file_whose_name_is_not_utf_8_is_read(tmp_path: Path) -> None:
     )
     assert "everything verifies" in gristmill("verify", "--work", tmp_path / "work").stdout
     assert "nothing to do" in gristmill("plan", recipe).stdout
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".statistics.json"])
+def test_a_damaged_table_is_made_again_by_the_next_run(tmp_path: Path, suffix: str) -> None:
+    """`verify` finds it; the next run, which has nothing else to do, makes it and is a run of its own."""
+    recipe = corpus.write(tmp_path)
+    gristmill("run", recipe, "--executor", "serial")
+    path = min((tmp_path / "work" / "store" / "documents").glob(f"*{suffix}"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    assert "corrupt" in gristmill("verify", "--work", tmp_path / "work", expect=6).stderr
+    gristmill("run", recipe, "--executor", "serial")
+    assert path.read_bytes() == content
+    assert len(list((tmp_path / "work" / "runs").iterdir())) == 2
+    assert "everything verifies" in gristmill("verify", "--work", tmp_path / "work").stdout
+    assert "nothing to do" in gristmill("run", recipe, "--executor", "serial").stdout
